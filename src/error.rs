@@ -1,0 +1,290 @@
+//! The crate's one error type, and the rules for it.
+//!
+//! 1. An error names the thing that failed: the file, the key and bucket, the manifest entry, the option. A reader can act
+//!    on the text alone.
+//! 2. Variants are structured; text is made in `Display`. Callers match on variants, never on text.
+//! 3. An error keeps its cause (`#[source]`). Nothing is swallowed: what is not returned is logged through
+//!    [`crate::transfer::context::Context`].
+//! 4. An error about S3 carries the reference's fields (action, status code, bucket, key) and its guidance for that status,
+//!    so that the Python face can raise the reference's classes without parsing text.
+//! 5. A cancelled operation is an error ([`Error::Cancelled`]), never a partial success.
+//! 6. No panic is part of an interface. `unwrap` and `expect` stand only where a comment proves them.
+
+use std::path::PathBuf;
+
+/// The crate's result type.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, one variant for each thing a caller may want to tell apart.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// S3 answered with an error status.
+    #[error(transparent)]
+    S3Service(Box<S3ServiceError>),
+
+    /// No usable answer came from S3: no connection, no credentials, a time-out, a broken reply.
+    #[error(transparent)]
+    S3Client(Box<S3ClientError>),
+
+    /// The caller asked to stop. The text is the reference's ("File upload cancelled.", …).
+    #[error("{0}")]
+    Cancelled(String),
+
+    /// Bytes are not what their content hash says.
+    #[error(transparent)]
+    Integrity(Box<IntegrityError>),
+
+    /// A local input can't be used: missing, changed while it was read, not a regular file, …
+    #[error("{path}: {problem}", path = path.display())]
+    SourceFile {
+        /// The file as the caller named it.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: SourceProblem,
+    },
+
+    /// A system call on a local path failed.
+    #[error("Failed to {action} '{path}': {source}", path = path.display())]
+    Io {
+        /// What was tried, as a verb phrase: "create directory", "write", …
+        action: &'static str,
+        /// The path that it was tried on.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// A path would lead out of its root, or can't be a path on this host.
+    #[error("The provided path is not under the root directory: {path} ({problem})")]
+    PathOutsideRoot {
+        /// The manifest path, as text.
+        path: String,
+        /// Why it is refused.
+        problem: crate::path::PathProblem,
+    },
+
+    /// A manifest is not valid. The text is the reference's where the reference has one.
+    #[error("{0}")]
+    ManifestInvalid(String),
+
+    /// A document is no JSON. Carries what `json.JSONDecodeError` needs.
+    #[error("{message}: line {line} column {column} (char {position})")]
+    Json {
+        /// What is wrong, in the words of Python's `json` module where they apply.
+        message: String,
+        /// Offset in characters, from 0.
+        position: usize,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+    },
+
+    /// An argument's value can't be used; a `ValueError` in Python.
+    #[error("{0}")]
+    InvalidArgument(String),
+
+    /// An input document or option given by a user can't be used; the reference's `NonValidInputError`.
+    #[error("{0}")]
+    NonValidInput(String),
+
+    /// Inputs of a submission are missing or are directories; the reference's `MisconfiguredInputsError`.
+    #[error("{0}")]
+    MisconfiguredInputs(String),
+
+    /// An output manifest in S3 names no asset root; the reference's `MissingAssetRootError`.
+    #[error("{0}")]
+    MissingAssetRoot(String),
+
+    /// The operation is not defined for this input; `NotImplementedError` in Python.
+    #[error("{0}")]
+    NotSupported(String),
+
+    /// A cache database can't be used and the caller asked for it by name.
+    #[error("{0}")]
+    Cache(String),
+
+    /// Any other failure of job attachments; the reference's `AssetSyncError`.
+    #[error("{0}")]
+    Sync(String),
+}
+
+/// An error status from S3, with the fields of the reference's `JobAttachmentsS3ClientError`.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Error {action} in bucket '{bucket}', Target key or prefix: '{key}', HTTP Status Code: {status_code}, {message}",
+    action = action.as_str()
+)]
+pub struct S3ServiceError {
+    /// What was being done.
+    pub action: S3Action,
+    /// The HTTP status.
+    pub status_code: u16,
+    /// The bucket.
+    pub bucket: String,
+    /// The key, or the prefix of a listing.
+    pub key: String,
+    /// S3's error code ("`AccessDenied`", …), where the reply had one.
+    pub code: Option<String>,
+    /// Guidance for the status and S3's own text.
+    pub message: String,
+}
+
+/// A failure to get any usable answer from S3.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "An issue occurred with AWS service request while {action}: {details} (bucket '{bucket}', key '{key}')\n\
+     This could be due to temporary issues with AWS, internet connection, or your AWS credentials. \
+     Please verify your credentials and network connection. If the problem persists, try again later \
+     or contact support for further assistance.",
+    action = action.as_str()
+)]
+pub struct S3ClientError {
+    /// What was being done.
+    pub action: S3Action,
+    /// The bucket.
+    pub bucket: String,
+    /// The key, or the prefix of a listing.
+    pub key: String,
+    /// The chain of causes, outermost first.
+    pub details: String,
+    /// The SDK's error.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Bytes that are not what their hash or size says.
+#[derive(Debug, thiserror::Error)]
+#[error("Integrity check failed for {subject}: expected {expected}, found {found}{place}", place = place.as_deref().map(|p| format!(" ({p})")).unwrap_or_default())]
+pub struct IntegrityError {
+    /// What was checked: an S3 location or a local path.
+    pub subject: String,
+    /// The hash or size that was promised.
+    pub expected: String,
+    /// The hash or size that was found.
+    pub found: String,
+    /// Where the bytes were going, where that helps.
+    pub place: Option<String>,
+}
+
+/// What the reference calls `action` in its S3 errors; the words are part of its texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum S3Action {
+    UploadingFile,
+    UploadingBinaryFile,
+    DownloadingFile,
+    DownloadingBinaryFile,
+    ListingBucketContents,
+    CheckingIfObjectExists,
+}
+
+impl S3Action {
+    /// The reference's words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UploadingFile => "uploading file",
+            Self::UploadingBinaryFile => "uploading binary file",
+            Self::DownloadingFile => "downloading file",
+            Self::DownloadingBinaryFile => "downloading binary file",
+            Self::ListingBucketContents => "listing bucket contents",
+            Self::CheckingIfObjectExists => "checking if object exists",
+        }
+    }
+}
+
+/// Why a local input can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceProblem {
+    /// Nothing is there.
+    #[error("the file does not exist")]
+    Missing,
+    /// It may not be read.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(String),
+    /// It is a directory.
+    #[error("is a directory, not a file")]
+    IsDirectory,
+    /// A FIFO, a socket or a device.
+    #[error("is not a regular file")]
+    NotRegular,
+    /// A link out of the root, where links are confined to it.
+    #[error("is a symbolic link that leads out of {0}")]
+    LinkEscapes(String),
+    /// Too many links, or a link where none may be.
+    #[error("Too many levels of symbolic links")]
+    LinkLoop,
+    /// Its bytes are not those that were hashed.
+    #[error("changed after it was hashed: expected {expected}, found {found}; hash it again and retry")]
+    Changed {
+        /// The hash or size in the manifest.
+        expected: String,
+        /// What was read.
+        found: String,
+    },
+    /// It kept changing while it was being hashed.
+    #[error("was being written while it was hashed; wait until its writer is done and retry")]
+    Unstable,
+}
+
+impl Error {
+    /// An [`Error::Io`] from a failed call.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<std::io::Error>) -> Self {
+        Self::Io { action, path: path.into(), source: source.into() }
+    }
+
+    /// An [`Error::SourceFile`] from what opening or reading an input gave.
+    pub fn source_file(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let problem = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => SourceProblem::Missing,
+            ErrorKind::IsADirectory => SourceProblem::IsDirectory,
+            _ if error.raw_os_error() == Some(LOOP_ERRNO) => SourceProblem::LinkLoop,
+            _ => SourceProblem::Unreadable(error.to_string()),
+        };
+        Self::SourceFile { path: path.into(), problem }
+    }
+
+    /// Whether this is a cancellation.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled(_))
+    }
+
+    /// The HTTP status, where S3 answered with one.
+    #[must_use]
+    pub fn status_code(&self) -> Option<u16> {
+        match self {
+            Self::S3Service(error) => Some(error.status_code),
+            _ => None,
+        }
+    }
+}
+
+impl From<S3ServiceError> for Error {
+    fn from(error: S3ServiceError) -> Self {
+        Self::S3Service(Box::new(error))
+    }
+}
+
+impl From<S3ClientError> for Error {
+    fn from(error: S3ClientError) -> Self {
+        Self::S3Client(Box::new(error))
+    }
+}
+
+impl From<IntegrityError> for Error {
+    fn from(error: IntegrityError) -> Self {
+        Self::Integrity(Box::new(error))
+    }
+}
+
+/// `ELOOP`, which has no stable `ErrorKind`.
+#[cfg(unix)]
+const LOOP_ERRNO: i32 = rustix::io::Errno::LOOP.raw_os_error();
+#[cfg(not(unix))]
+const LOOP_ERRNO: i32 = -1;

@@ -1,0 +1,3 @@
+//! The local file system.
+
+pub mod open;

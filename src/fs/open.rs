@@ -1,0 +1,266 @@
+//! Opening files below a root without being led out of it, and reading them as they were when they were opened.
+//!
+//! On Linux, `openat2` resolves a path in the kernel with `RESOLVE_BENEATH`, so that no link on the way, not even one that is
+//! swapped in at that moment, leads out of the root. Elsewhere (and where a sandbox refuses the call) the path is walked one
+//! component at a time without following any link.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result, SourceProblem};
+use crate::path::{ManifestPath, PathFormat};
+
+/// What to do with symbolic links among inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LinkPolicy {
+    /// Follow them, wherever they lead, as the reference does.
+    #[default]
+    Follow,
+    /// Follow them below the root; refuse those that lead out.
+    Confine,
+}
+
+/// What tells that a file is still the one that was looked at. Two equal stamps mean no write in between, within the
+/// granularity of the file system's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileStamp {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Modification time in nanoseconds since the epoch.
+    pub mtime_ns: i64,
+    /// Status change time in nanoseconds since the epoch. Unlike the modification time, programs can't set it.
+    pub ctime_ns: i64,
+    /// Inode number.
+    pub inode: u64,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// A regular file, open for reading.
+#[derive(Debug)]
+pub struct OpenedFile {
+    /// The open file.
+    pub file: File,
+    /// Its stamp at the time of opening.
+    pub stamp: FileStamp,
+}
+
+/// The root of a tree of inputs, held open.
+#[derive(Debug)]
+pub struct SourceRoot {
+    directory: OwnedFd,
+    path: PathBuf,
+    links: LinkPolicy,
+}
+
+impl SourceRoot {
+    /// Opens a root directory. Links on the way to it are followed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it is no directory or can't be opened.
+    pub fn open(path: &Path, links: LinkPolicy) -> Result<Self> {
+        let flags = OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory =
+            rustix::fs::open(path, flags, Mode::empty()).map_err(|error| Error::io("open directory", path, error))?;
+        Ok(Self { directory, path: path.to_path_buf(), links })
+    }
+
+    /// The root as it was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file below the root, for messages.
+    ///
+    /// # Errors
+    /// [`Error::PathOutsideRoot`] where no file can have that name.
+    pub fn join(&self, path: ManifestPath<'_>) -> Result<PathBuf> {
+        Ok(self.path.join(path.to_os_string()?))
+    }
+
+    /// Opens a file below the root for reading.
+    ///
+    /// # Errors
+    /// [`Error::PathOutsideRoot`] for a hostile path, [`Error::SourceFile`] where the file is missing, not regular, not
+    /// readable, or a link that may not be followed.
+    pub fn open_file(&self, path: ManifestPath<'_>) -> Result<OpenedFile> {
+        path.check(PathFormat::host())?;
+        let relative = PathBuf::from(path.to_os_string()?);
+        let opened = open_beneath(self.directory.as_fd(), &relative, READ, Mode::empty(), Links::Refuse);
+        let opened = match opened {
+            Err(Errno::LOOP) => self.open_through_links(&relative)?,
+            other => other.map_err(|error| Error::source_file(self.path.join(&relative), &error.into()))?,
+        };
+        OpenedFile::from_descriptor(opened, &self.path.join(&relative))
+    }
+
+    /// The slow way, for a path with links in it.
+    fn open_through_links(&self, relative: &Path) -> Result<OwnedFd> {
+        let full = self.path.join(relative);
+        match self.links {
+            LinkPolicy::Follow => open_resolved(&full),
+            LinkPolicy::Confine => open_beneath(self.directory.as_fd(), relative, READ, Mode::empty(), Links::Beneath)
+                .map_err(|error| {
+                    if error == Errno::XDEV {
+                        let problem = SourceProblem::LinkEscapes(self.path.display().to_string());
+                        Error::SourceFile { path: full.clone(), problem }
+                    } else {
+                        Error::source_file(&full, &error.into())
+                    }
+                }),
+        }
+    }
+}
+
+impl OpenedFile {
+    /// Opens any file: links are resolved first, and the resolved path is opened without following links.
+    ///
+    /// # Errors
+    /// [`Error::SourceFile`] as for [`SourceRoot::open_file`].
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::from_descriptor(open_resolved(path)?, path)
+    }
+
+    fn from_descriptor(descriptor: OwnedFd, path: &Path) -> Result<Self> {
+        let stat = rustix::fs::fstat(&descriptor).map_err(|error| Error::source_file(path, &error.into()))?;
+        let problem = match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+            rustix::fs::FileType::RegularFile => {
+                let stamp = FileStamp::from_stat(&stat);
+                return Ok(Self { file: File::from(descriptor), stamp });
+            }
+            rustix::fs::FileType::Directory => SourceProblem::IsDirectory,
+            _ => SourceProblem::NotRegular,
+        };
+        Err(Error::SourceFile { path: path.to_path_buf(), problem })
+    }
+
+    /// The file's stamp now.
+    ///
+    /// # Errors
+    /// [`Error::SourceFile`] where the system refuses.
+    pub fn stamp_now(&self, path: &Path) -> Result<FileStamp> {
+        let stat = rustix::fs::fstat(&self.file).map_err(|error| Error::source_file(path, &error.into()))?;
+        Ok(FileStamp::from_stat(&stat))
+    }
+}
+
+impl FileStamp {
+    /// The stamp in a `stat` structure.
+    #[must_use]
+    #[allow(clippy::unnecessary_cast, clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_lossless)]
+    pub fn from_stat(stat: &rustix::fs::Stat) -> Self {
+        // The fields' types differ between platforms; sizes are never negative.
+        Self {
+            size_bytes: stat.st_size as u64,
+            mtime_ns: (stat.st_mtime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as i64),
+            ctime_ns: (stat.st_ctime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec as i64),
+            inode: stat.st_ino as u64,
+            mode: stat.st_mode as u32 & 0o7777,
+        }
+    }
+
+    /// The modification time as manifests hold it: whole microseconds, rounded down.
+    #[must_use]
+    pub const fn mtime_micros(&self) -> i64 {
+        self.mtime_ns.div_euclid(1000)
+    }
+}
+
+/// What [`open_beneath`] does with symbolic links on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// `ELOOP` for any link.
+    Refuse,
+    /// Follow those that stay below the directory; `EXDEV` for others. Where the system has no `openat2`: `ELOOP` for all.
+    Beneath,
+}
+
+/// Non-blocking, so that opening a FIFO that nobody writes to returns; regular files take no notice of it.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Opens `path` below `directory`; it never leads out, whatever links there are.
+///
+/// # Errors
+/// The system's error: `ELOOP` or `EXDEV` where a link is in the way.
+pub fn open_beneath(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    mode: Mode,
+    links: Links,
+) -> rustix::io::Result<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::ResolveFlags;
+        let resolve = ResolveFlags::BENEATH
+            | ResolveFlags::NO_MAGICLINKS
+            | if links == Links::Refuse { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
+        loop {
+            match rustix::fs::openat2(directory, path, flags, mode, resolve) {
+                // A concurrent rename made the kernel unsure (openat2(2)); it asks to try again.
+                Err(Errno::AGAIN) => {}
+                // Kernels before 5.6, and sandboxes that don't know the call.
+                Err(Errno::NOSYS | Errno::PERM) => break,
+                other => return other,
+            }
+        }
+    }
+    let _ = links;
+    open_by_walking(directory, path, flags, mode)
+}
+
+fn open_by_walking(directory: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+    let step = OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
+    let mut current: Option<OwnedFd> = None;
+    while let Some(part) = parts.next() {
+        if part == b".." {
+            return Err(Errno::XDEV);
+        }
+        let at = current.as_ref().map_or(directory, AsFd::as_fd);
+        let last = parts.peek().is_none();
+        let opened = if last {
+            rustix::fs::openat(at, part, flags | OFlags::NOFOLLOW, mode)?
+        } else {
+            rustix::fs::openat(at, part, step, Mode::empty()).map_err(|error| link_error(at, part, error))?
+        };
+        current = Some(opened);
+    }
+    current.ok_or(Errno::NOENT)
+}
+
+/// `O_DIRECTORY | O_NOFOLLOW` on a link says `ENOTDIR`; callers want to know that it was a link.
+fn link_error(at: BorrowedFd<'_>, part: &[u8], error: Errno) -> Errno {
+    let is_link = rustix::fs::statat(at, part, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_symlink());
+    if is_link { Errno::LOOP } else { error }
+}
+
+/// Resolves all links, then opens the result without following any: a link that is swapped in between is refused.
+fn open_resolved(path: &Path) -> Result<OwnedFd> {
+    let fail = |error: &std::io::Error| Error::source_file(path, error);
+    let resolved = path.canonicalize().map_err(|error| fail(&error))?;
+    let root = rustix::fs::open("/", OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| fail(&error.into()))?;
+    let relative = resolved.strip_prefix("/").unwrap_or(&resolved);
+    let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
+    open_beneath(root.as_fd(), relative, READ, Mode::empty(), Links::Refuse).map_err(|error| fail(&error.into()))
+}
+
+/// `O_PATH` where there is one: a directory can then be used as a base without the right to list it.
+trait PathOrRdonly {
+    const PATH_OR_RDONLY: OFlags;
+}
+
+impl PathOrRdonly for OFlags {
+    #[cfg(target_os = "linux")]
+    const PATH_OR_RDONLY: OFlags = OFlags::PATH;
+    #[cfg(not(target_os = "linux"))]
+    const PATH_OR_RDONLY: OFlags = OFlags::RDONLY;
+}

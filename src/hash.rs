@@ -1,0 +1,155 @@
+//! Content hashes: XXH3-128, the one algorithm of job attachments (`xxh128`).
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Hash algorithms that manifests may name. The reference knows one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HashAlgorithm {
+    /// XXH3 with 128 bits, as lower-case hex of the canonical (big-endian) form.
+    #[default]
+    Xxh128,
+}
+
+impl HashAlgorithm {
+    /// The name in manifests and the suffix of keys.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Xxh128 => "xxh128",
+        }
+    }
+}
+
+impl fmt::Display for HashAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The hash of some contents, as a manifest names it.
+///
+/// Manifests may hold any ASCII-alphanumeric text as a hash. The form that this crate makes and can verify, 32 lower-case
+/// hex digits, is held as its 16 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ContentHash {
+    /// 16 bytes, big-endian, spelled as 32 lower-case hex digits.
+    Xxh128([u8; 16]),
+    /// Any other text. It can name an object but can't be verified.
+    Text(Box<str>),
+}
+
+impl ContentHash {
+    /// Takes a hash as it stands in a manifest.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        parse_hex(text).map_or_else(|| Self::Text(text.into()), Self::Xxh128)
+    }
+
+    /// The hash's text, as it stands in manifests and keys.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Xxh128(bytes) => Cow::Owned(hex(*bytes)),
+            Self::Text(text) => Cow::Borrowed(text),
+        }
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+/// A streaming XXH3-128 hasher.
+#[derive(Clone)]
+pub struct Hasher(xxhash_rust::xxh3::Xxh3);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hasher {
+    /// A hasher that has seen no bytes.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(xxhash_rust::xxh3::Xxh3::new())
+    }
+
+    /// Takes in more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all bytes so far.
+    #[must_use]
+    pub fn finish(&self) -> ContentHash {
+        ContentHash::Xxh128(self.0.digest128().to_be_bytes())
+    }
+}
+
+/// Hashes bytes in one go, faster than a [`Hasher`] for short inputs.
+#[must_use]
+pub fn hash_bytes(bytes: &[u8]) -> ContentHash {
+    ContentHash::Xxh128(xxhash_rust::xxh3::xxh3_128(bytes).to_be_bytes())
+}
+
+/// 32 lower-case hex digits.
+#[must_use]
+pub fn hex(bytes: [u8; 16]) -> String {
+    let mut text = String::with_capacity(32);
+    push_hex(&mut text, bytes);
+    text
+}
+
+/// Appends 32 lower-case hex digits.
+pub fn push_hex(out: &mut String, bytes: [u8; 16]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+/// The 16 bytes of exactly 32 lower-case hex digits, else `None`.
+#[must_use]
+pub fn parse_hex(text: &str) -> Option<[u8; 16]> {
+    let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
+}
+
+const fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_input_has_the_published_hash() {
+        // XXH3-128 of nothing, as `xxhsum -H2` prints it.
+        assert_eq!(hash_bytes(b"").to_string(), "99aa06d3014798d86001c324468d497f");
+        assert_eq!(Hasher::new().finish(), hash_bytes(b""));
+    }
+
+    #[test]
+    fn text_round_trips_and_odd_texts_stay_text() {
+        let hash = hash_bytes(b"job attachments");
+        assert_eq!(ContentHash::from_text(&hash.text()), hash);
+        for odd in ["abc", "99AA06D3014798D86001C324468D497F", ""] {
+            assert!(matches!(ContentHash::from_text(odd), ContentHash::Text(_)), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Job attachments for AWS Deadline Cloud: manifests, hashing, caches and content-addressed storage in Amazon S3.
+//!
+//! The layers, outermost last; a module uses those before it, never those after it (`tests_rs/layers.rs` checks):
+//!
+//! 1. words: [`error`], [`path`], [`hash`]
+//! 2. documents: [`manifest`], [`settings`], …: pure data and rules
+//! 3. outside things: [`fs`], [`cache`], [`store`]: one outside resource each
+//! 4. engine: [`transfer`]: moving one object, and the limits under which many move
+//! 5. use cases: [`ops`], one verb a file
+//! 6. shell: `python` (feature `python`), the only code that names `pyo3`
+
+pub mod error;
+pub mod hash;
+pub mod path;
+
+pub mod manifest;
+pub mod settings;
+
+pub mod fs;
+pub mod store;
+
+pub mod transfer;
+
+pub mod ops;
+
+#[cfg(feature = "python")]
+mod python;
+
+pub use error::{Error, Result};

@@ -1,0 +1,191 @@
+//! A manifest in memory: one column per field, so that a million entries cost their bytes and not a million objects.
+
+use std::collections::BTreeMap;
+
+use crate::hash::{ContentHash, HashAlgorithm};
+use crate::path::ManifestPath;
+
+/// The manifest formats that this crate reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ManifestVersion {
+    /// `2023-03-03`: files only.
+    V2023_03_03,
+    /// `2025-12-04-beta`: also directories, symbolic links, execute bits, chunks and deletions.
+    V2025_12_04,
+}
+
+impl ManifestVersion {
+    /// The text of `manifestVersion`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V2023_03_03 => "2023-03-03",
+            Self::V2025_12_04 => "2025-12-04-beta",
+        }
+    }
+}
+
+/// A manifest of either version. What a version can't express is empty in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The format that it was read in or will be written in.
+    pub version: ManifestVersion,
+    /// The algorithm of every hash in it.
+    pub hash_algorithm: HashAlgorithm,
+    /// Its files, in the order of the document.
+    pub files: FileTable,
+    /// Its directories (v2025), in the order of the document.
+    pub directories: Vec<Directory>,
+    /// `totalSize` as the document gives it; not checked against the files here.
+    pub total_size_bytes: i64,
+    /// The hash of the manifest that this one is a diff against (v2025); its presence makes it a diff.
+    pub parent_manifest_hash: Option<String>,
+}
+
+/// A directory of a v2025 manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Its path below the root, WTF-8.
+    pub path: Box<[u8]>,
+    /// Whether a diff manifest deletes it.
+    pub deleted: bool,
+}
+
+/// What an entry's contents are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// One object.
+    Hash(ContentHash),
+    /// Several objects, one for each chunk, in order (v2025).
+    Chunks(&'a [ContentHash]),
+    /// A symbolic link to a path below the root (v2025).
+    Symlink(ManifestPath<'a>),
+    /// Nothing: a diff manifest deletes the file (v2025).
+    Deleted,
+}
+
+/// The files of a manifest, in columns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileTable {
+    /// All paths, one after another.
+    path_bytes: Vec<u8>,
+    /// Where each path ends in `path_bytes`.
+    path_ends: Vec<u64>,
+    /// The hash of an entry, or zeros where `odd` has the entry.
+    hashes: Vec<[u8; 16]>,
+    sizes: Vec<i64>,
+    mtimes: Vec<i64>,
+    /// What few entries have: contents that are not one plain hash.
+    odd: BTreeMap<usize, OddContent>,
+    /// The entries with the execute bit (v2025), ascending.
+    runnable: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum OddContent {
+    Text(Box<str>),
+    Chunks(Box<[ContentHash]>),
+    Symlink(Box<[u8]>),
+    Deleted,
+}
+
+impl FileTable {
+    /// An empty table with room for `entries` files.
+    #[must_use]
+    pub fn with_capacity(entries: usize) -> Self {
+        Self {
+            path_ends: Vec::with_capacity(entries),
+            hashes: Vec::with_capacity(entries),
+            sizes: Vec::with_capacity(entries),
+            mtimes: Vec::with_capacity(entries),
+            ..Self::default()
+        }
+    }
+
+    /// How many files there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sizes.is_empty()
+    }
+
+    /// Appends a file.
+    pub fn push(&mut self, path: ManifestPath<'_>, content: Content<'_>, size_bytes: i64, mtime_micros: i64) {
+        let index = self.len();
+        self.path_bytes.extend_from_slice(path.as_bytes());
+        self.path_ends.push(self.path_bytes.len() as u64);
+        let (hash, odd) = match content {
+            Content::Hash(ContentHash::Xxh128(bytes)) => (bytes, None),
+            Content::Hash(ContentHash::Text(text)) => ([0; 16], Some(OddContent::Text(text))),
+            Content::Chunks(chunks) => ([0; 16], Some(OddContent::Chunks(chunks.into()))),
+            Content::Symlink(target) => ([0; 16], Some(OddContent::Symlink(target.as_bytes().into()))),
+            Content::Deleted => ([0; 16], Some(OddContent::Deleted)),
+        };
+        self.hashes.push(hash);
+        if let Some(odd) = odd {
+            self.odd.insert(index, odd);
+        }
+        self.sizes.push(size_bytes);
+        self.mtimes.push(mtime_micros);
+    }
+
+    /// Sets the execute bit of the last file.
+    pub fn mark_last_runnable(&mut self) {
+        let last = self.len().saturating_sub(1);
+        if !self.is_empty() && self.runnable.last() != Some(&last) {
+            self.runnable.push(last);
+        }
+    }
+
+    /// The path of entry `index`.
+    ///
+    /// # Panics
+    /// Like a slice, where there is no such entry; so do the other accessors.
+    #[must_use]
+    pub fn path(&self, index: usize) -> ManifestPath<'_> {
+        let start = if index == 0 { 0 } else { self.path_ends[index - 1] };
+        let range = usize_of(start)..usize_of(self.path_ends[index]);
+        ManifestPath::from_wtf8(&self.path_bytes[range])
+    }
+
+    /// The contents of entry `index`.
+    #[must_use]
+    pub fn content(&self, index: usize) -> Content<'_> {
+        match self.odd.get(&index) {
+            None => Content::Hash(ContentHash::Xxh128(self.hashes[index])),
+            Some(OddContent::Text(text)) => Content::Hash(ContentHash::Text(text.clone())),
+            Some(OddContent::Chunks(chunks)) => Content::Chunks(chunks),
+            Some(OddContent::Symlink(target)) => Content::Symlink(ManifestPath::from_wtf8(target)),
+            Some(OddContent::Deleted) => Content::Deleted,
+        }
+    }
+
+    /// The size of entry `index` in bytes, as the manifest gives it.
+    #[must_use]
+    pub fn size_bytes(&self, index: usize) -> i64 {
+        self.sizes[index]
+    }
+
+    /// The modification time of entry `index` in microseconds since the epoch.
+    #[must_use]
+    pub fn mtime_micros(&self, index: usize) -> i64 {
+        self.mtimes[index]
+    }
+
+    /// Whether entry `index` has the execute bit.
+    #[must_use]
+    pub fn is_runnable(&self, index: usize) -> bool {
+        self.runnable.binary_search(&index).is_ok()
+    }
+}
+
+/// Offsets were lengths of a `Vec` in this process, so they fit.
+#[allow(clippy::cast_possible_truncation, reason = "the value came from a usize")]
+const fn usize_of(offset: u64) -> usize {
+    offset as usize
+}

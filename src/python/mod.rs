@@ -1,0 +1,17 @@
+//! The Python face: the only code that names `pyo3`.
+//!
+//! Only the calling thread touches Python. Everything long runs through [`pump`], which waits for the work on other threads
+//! and serves signals, progress callbacks, credentials and log records in between.
+
+use pyo3::prelude::*;
+
+/// The native module, `rusty_attachments._native`. Users import its names from `rusty_attachments`.
+#[pymodule]
+mod _native {
+    use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,63 @@
+//! Progress as counters: workers add, whoever shows progress samples.
+//!
+//! A call per event across a language boundary costs more than moving a small file does; sampled counters cost an atomic add.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters of one operation, shared by its workers.
+#[derive(Debug, Default)]
+pub struct Progress {
+    processed_files: AtomicU64,
+    processed_bytes: AtomicU64,
+    skipped_files: AtomicU64,
+    skipped_bytes: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProgressSnapshot {
+    /// Files hashed, sent or received.
+    pub processed_files: u64,
+    /// Bytes hashed, sent or received; grows while a file is on its way.
+    pub processed_bytes: u64,
+    /// Files that needed no work.
+    pub skipped_files: u64,
+    /// Their bytes.
+    pub skipped_bytes: u64,
+}
+
+impl Progress {
+    /// Counts bytes of a file that is still on its way.
+    pub fn add_bytes(&self, bytes: u64) {
+        self.processed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes back bytes that were counted and have to be moved again.
+    pub fn take_back_bytes(&self, bytes: u64) {
+        self.processed_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts a file as done. Its bytes were counted by [`Progress::add_bytes`].
+    pub fn finish_file(&self) {
+        self.processed_files.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts a file that needed no work.
+    pub fn skip_file(&self, bytes: u64) {
+        self.skipped_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.skipped_files.fetch_add(1, Ordering::Release);
+    }
+
+    /// The counters now. Files are read first, so that a file never shows as done before its bytes do.
+    #[must_use]
+    pub fn snapshot(&self) -> ProgressSnapshot {
+        let processed_files = self.processed_files.load(Ordering::Acquire);
+        let skipped_files = self.skipped_files.load(Ordering::Acquire);
+        ProgressSnapshot {
+            processed_files,
+            processed_bytes: self.processed_bytes.load(Ordering::Relaxed),
+            skipped_files,
+            skipped_bytes: self.skipped_bytes.load(Ordering::Relaxed),
+        }
+    }
+}

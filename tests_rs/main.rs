@@ -1,0 +1,5 @@
+//! Integration tests of the crate, as one binary: one link step, modules by area.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod layers;
