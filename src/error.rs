@@ -112,7 +112,7 @@ pub enum Error {
 }
 
 /// An error status from S3, with the fields of the reference's `JobAttachmentsS3ClientError`.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error(
     "Error {action} in bucket '{bucket}', Target key or prefix: '{key}', HTTP Status Code: {status_code}, {message}",
     action = action.as_str()
@@ -156,7 +156,7 @@ pub struct S3ClientError {
 }
 
 /// Bytes that are not what their hash or size says.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("Integrity check failed for {subject}: expected {expected}, found {found}{place}", place = place.as_deref().map(|p| format!(" ({p})")).unwrap_or_default())]
 pub struct IntegrityError {
     /// What was checked: an S3 location or a local path.
@@ -247,6 +247,44 @@ impl Error {
             _ => SourceProblem::Unreadable(error.to_string()),
         };
         Self::SourceFile { path: path.into(), problem }
+    }
+
+    /// The same error once more, for several callers who share one failure. Causes become text.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        match self {
+            Self::S3Service(error) => S3ServiceError::clone(error).into(),
+            Self::S3Client(error) => S3ClientError {
+                action: error.action,
+                bucket: error.bucket.clone(),
+                key: error.key.clone(),
+                details: error.details.clone(),
+                source: None,
+            }
+            .into(),
+            Self::Cancelled(text) => Self::Cancelled(text.clone()),
+            Self::Integrity(error) => IntegrityError::clone(error).into(),
+            Self::SourceFile { path, problem } => Self::SourceFile { path: path.clone(), problem: problem.clone() },
+            Self::Io { action, path, source } => {
+                let copy = source.raw_os_error().map_or_else(
+                    || std::io::Error::new(source.kind(), source.to_string()),
+                    std::io::Error::from_raw_os_error,
+                );
+                Self::Io { action, path: path.clone(), source: copy }
+            }
+            Self::PathOutsideRoot { path, problem } => Self::PathOutsideRoot { path: path.clone(), problem: *problem },
+            Self::ManifestInvalid(text) => Self::ManifestInvalid(text.clone()),
+            Self::Json { message, position, line, column } => {
+                Self::Json { message: message.clone(), position: *position, line: *line, column: *column }
+            }
+            Self::InvalidArgument(text) => Self::InvalidArgument(text.clone()),
+            Self::NonValidInput(text) => Self::NonValidInput(text.clone()),
+            Self::MisconfiguredInputs(text) => Self::MisconfiguredInputs(text.clone()),
+            Self::MissingAssetRoot(text) => Self::MissingAssetRoot(text.clone()),
+            Self::NotSupported(text) => Self::NotSupported(text.clone()),
+            Self::Cache(text) => Self::Cache(text.clone()),
+            Self::Sync(text) => Self::Sync(text.clone()),
+        }
     }
 
     /// Whether this is a cancellation.

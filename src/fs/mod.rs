@@ -1,3 +1,5 @@
 //! The local file system.
 
 pub mod open;
+pub mod permissions;
+pub mod stage;

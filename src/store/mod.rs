@@ -1,1 +1,223 @@
-//! S3 and its stand-ins.
+//! S3 as the engine sees it: a narrow trait, the real thing, and a stand-in in memory.
+
+pub mod credentials;
+pub mod guidance;
+pub mod memory;
+pub mod s3;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::error::{Result, S3Action};
+
+/// What every store operation returns.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T>>;
+
+/// The smallest part of a multipart upload, but for the last one:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
+pub const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
+/// The most parts of a multipart upload (same document).
+pub const MAX_PARTS: u64 = 10_000;
+/// The largest object that S3 takes, 5 TiB (same document; newer accounts may have more).
+pub const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+
+/// Where an object is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+}
+
+impl ObjectKey {
+    /// An object's place.
+    pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
+        Self { bucket: bucket.into(), key: key.into() }
+    }
+
+    /// `s3://bucket/key`, for messages.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+/// What S3 says of an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// The whole object's size in bytes.
+    pub size_bytes: u64,
+    /// When it was stored, at S3's resolution of one second.
+    pub last_modified: Option<SystemTime>,
+    /// Its entity tag, quoted as S3 sends it.
+    pub etag: Option<String>,
+    /// User metadata, without the `x-amz-meta-` prefix.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// An object's contents on their way.
+pub struct ObjectBody {
+    /// What S3 says of the object.
+    pub info: ObjectInfo,
+    /// How many bytes will come; fewer than the object's size where a range was asked for.
+    pub length_bytes: u64,
+    /// The bytes.
+    pub chunks: Box<dyn Chunks>,
+}
+
+impl std::fmt::Debug for ObjectBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObjectBody")
+            .field("info", &self.info)
+            .field("length_bytes", &self.length_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A stream of bytes. A body that ends early ends with an error, not with `None`.
+pub trait Chunks: Send {
+    /// The next bytes, or `None` at the end.
+    fn next_chunk(&mut self) -> StoreFuture<'_, Option<Bytes>>;
+}
+
+/// What to put where.
+#[derive(Debug, Clone)]
+pub struct PutRequest<'a> {
+    /// Where.
+    pub object: &'a ObjectKey,
+    /// The contents.
+    pub body: Bytes,
+    /// XXH3-128 of the contents, which S3 is asked to check.
+    pub xxh128: Option<[u8; 16]>,
+    /// Only if nothing is there yet.
+    pub if_absent: bool,
+    /// User metadata.
+    pub metadata: &'a BTreeMap<String, String>,
+    /// The content type, if it should have one.
+    pub content_type: Option<&'a str>,
+    /// How errors call it.
+    pub action: S3Action,
+}
+
+/// What became of a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// The object was stored.
+    Created,
+    /// Something was there already, and [`PutRequest::if_absent`] was asked for.
+    AlreadyThere,
+}
+
+/// A multipart upload that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MultipartUpload {
+    /// Where the object will be.
+    pub object: ObjectKey,
+    /// S3's id of the upload.
+    pub id: String,
+    /// When it was begun, where a listing said so.
+    pub initiated: Option<SystemTime>,
+}
+
+/// A part that S3 has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedPart {
+    /// From 1.
+    pub number: i32,
+    /// Its entity tag.
+    pub etag: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// CRC-32 as S3 gives it (base64), where the part carried one.
+    pub crc32: Option<String>,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListPage {
+    /// Keys with what the listing says of them, in S3's order.
+    pub objects: Vec<(String, ObjectInfo)>,
+    /// Prefixes up to the delimiter, where one was asked for.
+    pub common_prefixes: Vec<String>,
+    /// Ask again with this for the next page.
+    pub continuation: Option<String>,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Copy)]
+pub struct ListRequest<'a> {
+    /// The bucket.
+    pub bucket: &'a str,
+    /// Only keys that begin so.
+    pub prefix: &'a str,
+    /// Roll up keys at this character.
+    pub delimiter: Option<&'a str>,
+    /// Where the last page ended.
+    pub continuation: Option<&'a str>,
+}
+
+/// The operations on S3 that job attachments need, no more.
+pub trait ObjectStore: Send + Sync + 'static {
+    /// Asks whether an object is there. Only a 404 means that it is not.
+    fn head<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, Option<ObjectInfo>>;
+
+    /// Fetches an object or a range of it.
+    fn get<'a>(
+        &'a self,
+        object: &'a ObjectKey,
+        range: Option<Range<u64>>,
+        action: S3Action,
+    ) -> StoreFuture<'a, ObjectBody>;
+
+    /// Stores an object in one request.
+    fn put<'a>(&'a self, request: PutRequest<'a>) -> StoreFuture<'a, PutOutcome>;
+
+    /// Lists one page of keys.
+    fn list<'a>(&'a self, request: ListRequest<'a>) -> StoreFuture<'a, ListPage>;
+
+    /// Begins a multipart upload.
+    fn create_multipart<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, MultipartUpload>;
+
+    /// Sends one part; `number` counts from 1.
+    fn upload_part<'a>(
+        &'a self,
+        upload: &'a MultipartUpload,
+        number: i32,
+        body: Bytes,
+    ) -> StoreFuture<'a, UploadedPart>;
+
+    /// Makes the object from its parts. It is not there before this succeeds.
+    fn complete_multipart<'a>(
+        &'a self,
+        upload: &'a MultipartUpload,
+        parts: &'a [UploadedPart],
+        if_absent: bool,
+    ) -> StoreFuture<'a, PutOutcome>;
+
+    /// Drops the parts of an upload.
+    fn abort_multipart<'a>(&'a self, upload: &'a MultipartUpload) -> StoreFuture<'a, ()>;
+
+    /// The parts that S3 has of an upload.
+    fn list_parts<'a>(&'a self, upload: &'a MultipartUpload) -> StoreFuture<'a, Vec<UploadedPart>>;
+
+    /// Uploads that were begun under a prefix and neither completed nor aborted.
+    fn list_multiparts<'a>(&'a self, bucket: &'a str, prefix: &'a str) -> StoreFuture<'a, Vec<MultipartUpload>>;
+
+    /// How often S3 has asked to slow down so far (503, 429), or has let a request time out. Concurrency follows it.
+    fn throttles(&self) -> u64 {
+        0
+    }
+
+    /// How many requests may be under way at once.
+    fn max_connections(&self) -> usize;
+
+    /// Whether `If-None-Match` on a PUT is known not to work here.
+    fn conditional_put_works(&self) -> bool {
+        true
+    }
+}

@@ -1,4 +1,14 @@
 //! The engine: moving one object, and the limits under which many move.
 
+pub mod buffers;
 pub mod context;
+pub mod download;
+
+pub mod limits;
+pub mod once_per_key;
 pub mod progress;
+pub mod upload;
+
+/// Bodies up to this size are sent and fetched in one request; larger ones in parts of at least this size. The
+/// reference's `S3_MULTIPART_UPLOAD_CHUNK_SIZE`.
+pub const PART_BYTES: u64 = 8 * 1024 * 1024;

@@ -1,0 +1,23 @@
+//! Permissions of downloaded files: bits and a group, added through open descriptors and never through paths.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{Gid, Mode};
+
+/// Adds permission bits to those that a file or directory has.
+///
+/// # Errors
+/// The system's.
+pub fn add_mode(file: impl AsFd, bits: u32) -> rustix::io::Result<()> {
+    let stat = rustix::fs::fstat(&file)?;
+    let mode = Mode::from_raw_mode(stat.st_mode) | Mode::from_bits_truncate(bits.try_into().unwrap_or_default());
+    rustix::fs::fchmod(&file, mode & Mode::from_bits_truncate(0o7777))
+}
+
+/// Gives a file or directory to a group.
+///
+/// # Errors
+/// The system's: the caller has to be a member of the group.
+pub fn set_group(file: impl AsFd, group: u32) -> rustix::io::Result<()> {
+    rustix::fs::fchown(file, None, Some(Gid::from_raw(group)))
+}

@@ -1,0 +1,178 @@
+//! S3 through the AWS SDK: the only place that names it.
+
+mod config;
+mod errors;
+mod identity;
+mod multipart;
+mod objects;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use bytes::Bytes;
+
+use super::credentials::CredentialSource;
+use super::{
+    ListPage, ListRequest, MultipartUpload, ObjectBody, ObjectInfo, ObjectKey, ObjectStore, PutOutcome, PutRequest,
+    StoreFuture, UploadedPart,
+};
+use crate::error::{Result, S3Action};
+use errors::Signals;
+use identity::Identity;
+
+/// How to reach S3. The default is what the environment and the profiles say.
+#[derive(Debug, Clone)]
+pub struct S3Options {
+    /// Requests under way at once, the reference's `s3_max_pool_connections`.
+    pub max_connections: usize,
+    /// The region; else that of the environment or profile, else `us-east-1`.
+    pub region: Option<String>,
+    /// The endpoint; else that of the environment or profile, else AWS's.
+    pub endpoint_url: Option<String>,
+    /// The profile to read; else `AWS_PROFILE` or `default`.
+    pub profile: Option<String>,
+    /// Where credentials come from; else the SDK's default chain.
+    pub credentials: Option<Arc<dyn CredentialSource>>,
+    /// How long one operation may go on retrying before its error is the caller's.
+    pub retry_budget: Duration,
+    /// How long a body may bring no byte before the request is made again.
+    pub stall_limit: Duration,
+    /// Whether requests carry checksums that S3 does not ask for; off for stores that reject them
+    /// (`AWS_REQUEST_CHECKSUM_CALCULATION=when_required` does the same).
+    pub checksums: bool,
+    /// Whether `ExpectedBucketOwner` is sent, where the account is known.
+    pub check_bucket_owner: bool,
+}
+
+impl Default for S3Options {
+    fn default() -> Self {
+        Self {
+            max_connections: 50,
+            region: None,
+            endpoint_url: None,
+            profile: None,
+            credentials: None,
+            retry_budget: Duration::from_secs(60),
+            stall_limit: Duration::from_secs(20),
+            checksums: true,
+            check_bucket_owner: true,
+        }
+    }
+}
+
+/// S3, or something that speaks its protocol.
+#[derive(Debug)]
+pub struct S3Store {
+    client: Client,
+    identity: Arc<Identity>,
+    signals: Arc<Signals>,
+    options: S3Options,
+    /// The account that must own the bucket, where it is known.
+    expected_owner: Option<String>,
+    /// Unset once the endpoint has rejected `x-amz-checksum-xxhash128`.
+    takes_xxhash: AtomicBool,
+    /// Unset once the endpoint has rejected `If-None-Match` on a PUT.
+    takes_conditions: AtomicBool,
+}
+
+impl S3Store {
+    /// Reads the configuration and prepares a client. Makes no S3 request; it may ask STS for the account.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidArgument`] for a configuration that can't be used.
+    pub async fn connect(options: S3Options) -> Result<Self> {
+        config::connect(options).await
+    }
+
+    /// The account of the credentials, where it is known.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&str> {
+        self.expected_owner.as_deref()
+    }
+
+    fn owner(&self) -> Option<String> {
+        self.expected_owner.clone().filter(|_| self.options.check_bucket_owner)
+    }
+
+    fn sends_xxhash(&self) -> bool {
+        self.options.checksums && self.takes_xxhash.load(Ordering::Relaxed)
+    }
+}
+
+impl ObjectStore for S3Store {
+    fn head<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, Option<ObjectInfo>> {
+        Box::pin(self.head_object(object))
+    }
+
+    fn get<'a>(
+        &'a self,
+        object: &'a ObjectKey,
+        range: Option<Range<u64>>,
+        action: S3Action,
+    ) -> StoreFuture<'a, ObjectBody> {
+        Box::pin(self.get_object(object, range, action))
+    }
+
+    fn put<'a>(&'a self, request: PutRequest<'a>) -> StoreFuture<'a, PutOutcome> {
+        Box::pin(self.put_object(request))
+    }
+
+    fn list<'a>(&'a self, request: ListRequest<'a>) -> StoreFuture<'a, ListPage> {
+        Box::pin(self.list_objects(request))
+    }
+
+    fn create_multipart<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, MultipartUpload> {
+        Box::pin(self.create_upload(object))
+    }
+
+    fn upload_part<'a>(
+        &'a self,
+        upload: &'a MultipartUpload,
+        number: i32,
+        body: Bytes,
+    ) -> StoreFuture<'a, UploadedPart> {
+        Box::pin(self.send_part(upload, number, body))
+    }
+
+    fn complete_multipart<'a>(
+        &'a self,
+        upload: &'a MultipartUpload,
+        parts: &'a [UploadedPart],
+        if_absent: bool,
+    ) -> StoreFuture<'a, PutOutcome> {
+        Box::pin(self.complete_upload(upload, parts, if_absent))
+    }
+
+    fn abort_multipart<'a>(&'a self, upload: &'a MultipartUpload) -> StoreFuture<'a, ()> {
+        Box::pin(self.abort_upload(upload))
+    }
+
+    fn list_parts<'a>(&'a self, upload: &'a MultipartUpload) -> StoreFuture<'a, Vec<UploadedPart>> {
+        Box::pin(self.list_upload_parts(upload))
+    }
+
+    fn list_multiparts<'a>(&'a self, bucket: &'a str, prefix: &'a str) -> StoreFuture<'a, Vec<MultipartUpload>> {
+        Box::pin(self.list_uploads(bucket, prefix))
+    }
+
+    fn throttles(&self) -> u64 {
+        self.signals.throttles()
+    }
+
+    fn max_connections(&self) -> usize {
+        self.options.max_connections
+    }
+
+    fn conditional_put_works(&self) -> bool {
+        self.takes_conditions.load(Ordering::Relaxed)
+    }
+}
+
+/// Metadata as the SDK takes it.
+fn sdk_metadata(metadata: &BTreeMap<String, String>) -> Option<std::collections::HashMap<String, String>> {
+    (!metadata.is_empty()).then(|| metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+}

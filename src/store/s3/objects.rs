@@ -1,0 +1,265 @@
+//! HEAD, GET, PUT and listings.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::base64;
+use bytes::Bytes;
+
+use super::errors::{Asked, Failure, body_error};
+use super::{S3Store, sdk_metadata};
+use crate::error::{Error, Result, S3Action};
+use crate::store::{
+    Chunks, ListPage, ListRequest, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest, StoreFuture,
+};
+
+/// From this size on, a body's signature costs more than it protects: the checksum header is signed, the body is not.
+const UNSIGNED_FROM_BYTES: usize = 64 * 1024;
+/// The slowest connection that a bulk request is given time for, in bytes a second.
+const SLOWEST_BYTES_PER_SECOND: u64 = 128 * 1024;
+
+impl S3Store {
+    /// Makes a request, once more with new credentials if the old ones have expired, within the retry budget.
+    pub(super) async fn send<T, E, F, R>(&self, asked: Asked<'_>, bytes: usize, request: F) -> Result<T, Failure>
+    where
+        F: Fn() -> R,
+        R: Future<Output = Result<T, SdkError<E, Response>>>,
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let budget = self.options.retry_budget + transfer_time(bytes);
+        let attempt = async {
+            let failure = match request().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.failure(asked, error),
+            };
+            if !failure.is_expired_token() {
+                return Err(failure);
+            }
+            self.identity.invalidate();
+            request().await.map_err(|error| self.failure(asked, error))
+        };
+        match tokio::time::timeout(budget, attempt).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure { error: self.out_of_time(asked, budget), status: None, code: None }),
+        }
+    }
+
+    pub(super) async fn head_object(&self, object: &ObjectKey) -> Result<Option<ObjectInfo>> {
+        let asked = Asked::object(S3Action::CheckingIfObjectExists, "HeadObject", object);
+        let request = || {
+            let builder = self.client.head_object().bucket(&object.bucket).key(&object.key);
+            builder.set_expected_bucket_owner(self.owner()).send()
+        };
+        match self.send(asked, 0, request).await {
+            Ok(answer) => Ok(Some(ObjectInfo {
+                size_bytes: unsigned(answer.content_length()),
+                last_modified: answer.last_modified().and_then(system_time),
+                etag: answer.e_tag().map(str::to_owned),
+                metadata: metadata(answer.metadata()),
+            })),
+            Err(failure) if failure.status == Some(404) => Ok(None),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    pub(super) async fn get_object(
+        &self,
+        object: &ObjectKey,
+        range: Option<Range<u64>>,
+        action: S3Action,
+    ) -> Result<ObjectBody> {
+        let asked = Asked::object(action, "GetObject", object);
+        let header = range.as_ref().map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let request = || {
+            let builder = self.client.get_object().bucket(&object.bucket).key(&object.key);
+            builder.set_range(header.clone()).set_expected_bucket_owner(self.owner()).send()
+        };
+        let answer = self.send(asked, 0, request).await.map_err(|failure| failure.error)?;
+        let length_bytes = unsigned(answer.content_length());
+        if let Some(range) = &range {
+            check_range(asked, range, answer.content_range(), length_bytes)?;
+        }
+        let info = ObjectInfo {
+            size_bytes: answer.content_range().and_then(total_of_range).unwrap_or(length_bytes),
+            last_modified: answer.last_modified().and_then(system_time),
+            etag: answer.e_tag().map(str::to_owned),
+            metadata: metadata(answer.metadata()),
+        };
+        let chunks =
+            SdkChunks { body: answer.body, object: object.clone(), action, stall_limit: self.options.stall_limit };
+        Ok(ObjectBody { info, length_bytes, chunks: Box::new(chunks) })
+    }
+
+    pub(super) async fn put_object(&self, request: PutRequest<'_>) -> Result<PutOutcome> {
+        let mut outcome = self.put_once(&request).await;
+        if let Err(failure) = &outcome {
+            let with_hash = request.xxh128.is_some() && self.sends_xxhash();
+            if with_hash && is_rejected_header(failure, &request) {
+                // The endpoint does not know the header: it is done without from now on.
+                self.takes_xxhash.store(false, Ordering::Relaxed);
+                outcome = self.put_once(&request).await;
+            }
+        }
+        if let Err(failure) = &outcome
+            && request.if_absent
+            && is_unknown_condition(failure)
+        {
+            self.takes_conditions.store(false, Ordering::Relaxed);
+            outcome = self.put_once(&request).await;
+        }
+        match outcome {
+            Ok(()) => Ok(PutOutcome::Created),
+            Err(failure) if request.if_absent && failure.status == Some(412) => Ok(PutOutcome::AlreadyThere),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    async fn put_once(&self, request: &PutRequest<'_>) -> Result<(), Failure> {
+        let asked = Asked::object(request.action, "PutObject", request.object);
+        let length = request.body.len();
+        let hash = request.xxh128.filter(|_| self.sends_xxhash()).map(base64::encode);
+        let condition = (request.if_absent && self.takes_conditions.load(Ordering::Relaxed)).then(|| "*".to_owned());
+        let send = || async {
+            let builder = self
+                .client
+                .put_object()
+                .bucket(&request.object.bucket)
+                .key(&request.object.key)
+                .set_metadata(sdk_metadata(request.metadata))
+                .set_content_type(request.content_type.map(str::to_owned))
+                .set_checksum_xxhash128(hash.clone())
+                .set_if_none_match(condition.clone())
+                .set_expected_bucket_owner(self.owner())
+                .body(ByteStream::from(request.body.clone()));
+            if length < UNSIGNED_FROM_BYTES {
+                return builder.send().await;
+            }
+            let timeouts = aws_sdk_s3::config::Builder::new().timeout_config(bulk_timeouts(length));
+            builder.customize().disable_payload_signing().config_override(timeouts).send().await
+        };
+        loop {
+            match self.send(asked, length, send).await {
+                Ok(_) => return Ok(()),
+                // Someone else is writing the same key: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>.
+                Err(failure) if request.if_absent && failure.status == Some(409) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    pub(super) async fn list_objects(&self, request: ListRequest<'_>) -> Result<ListPage> {
+        let asked = Asked {
+            action: S3Action::ListingBucketContents,
+            operation: "ListObjectsV2",
+            bucket: request.bucket,
+            key: request.prefix,
+        };
+        let send = || {
+            let builder = self.client.list_objects_v2().bucket(request.bucket).prefix(request.prefix);
+            builder
+                .set_delimiter(request.delimiter.map(str::to_owned))
+                .set_continuation_token(request.continuation.map(str::to_owned))
+                .set_expected_bucket_owner(self.owner())
+                .send()
+        };
+        let answer = self.send(asked, 0, send).await.map_err(|failure| failure.error)?;
+        let objects = answer.contents().iter().filter_map(|object| {
+            let info = ObjectInfo {
+                size_bytes: unsigned(object.size()),
+                last_modified: object.last_modified().and_then(system_time),
+                etag: object.e_tag().map(str::to_owned),
+                metadata: BTreeMap::new(),
+            };
+            Some((object.key()?.to_owned(), info))
+        });
+        let prefixes = answer.common_prefixes().iter().filter_map(|prefix| prefix.prefix().map(str::to_owned));
+        Ok(ListPage {
+            objects: objects.collect(),
+            common_prefixes: prefixes.collect(),
+            continuation: answer.next_continuation_token().map(str::to_owned),
+        })
+    }
+}
+
+/// Attempt and read time-outs for a body of this size.
+pub(super) fn bulk_timeouts(bytes: usize) -> TimeoutConfig {
+    let limit = Duration::from_secs(30) + transfer_time(bytes);
+    TimeoutConfig::builder().read_timeout(limit).operation_attempt_timeout(limit).build()
+}
+
+fn transfer_time(bytes: usize) -> Duration {
+    Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
+}
+
+/// A 400 or 501 that names a header. An integrity failure (`BadDigest`) is no reason to leave the check out.
+fn is_rejected_header(failure: &Failure, _request: &PutRequest<'_>) -> bool {
+    failure.status == Some(501) || failure.is_code(&["InvalidRequest", "InvalidArgument", "NotImplemented"])
+}
+
+fn is_unknown_condition(failure: &Failure) -> bool {
+    failure.status == Some(501) || failure.is_code(&["NotImplemented"])
+}
+
+/// A server that ignores `Range` sends the whole object; its bytes must not be taken for the range's.
+fn check_range(asked: Asked<'_>, range: &Range<u64>, header: Option<&str>, length: u64) -> Result<()> {
+    let expected = format!("bytes {}-{}/", range.start, range.end.saturating_sub(1));
+    if header.is_some_and(|header| header.starts_with(&expected)) && length == range.end - range.start {
+        return Ok(());
+    }
+    let details =
+        format!("asked for bytes {}-{}, got {}", range.start, range.end.saturating_sub(1), header.unwrap_or("all"));
+    Err(body_error(asked, details))
+}
+
+fn total_of_range(header: &str) -> Option<u64> {
+    header.rsplit_once('/')?.1.parse().ok()
+}
+
+fn unsigned(length: Option<i64>) -> u64 {
+    length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0)
+}
+
+pub(super) fn system_time(time: &DateTime) -> Option<SystemTime> {
+    SystemTime::try_from(*time).ok()
+}
+
+fn metadata(metadata: Option<&std::collections::HashMap<String, String>>) -> BTreeMap<String, String> {
+    metadata.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+struct SdkChunks {
+    body: ByteStream,
+    object: ObjectKey,
+    action: S3Action,
+    stall_limit: Duration,
+}
+
+impl SdkChunks {
+    fn fail(&self, details: String) -> Error {
+        body_error(Asked::object(self.action, "GetObject", &self.object), details)
+    }
+}
+
+impl Chunks for SdkChunks {
+    fn next_chunk(&mut self) -> StoreFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            match tokio::time::timeout(self.stall_limit, self.body.next()).await {
+                Ok(None) => Ok(None),
+                Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
+                Ok(Some(Err(error))) => {
+                    Err(self.fail(format!("the connection broke in the middle of the object: {error}")))
+                }
+                Err(_) => Err(self.fail(format!("no byte came for {} seconds", self.stall_limit.as_secs_f32()))),
+            }
+        })
+    }
+}

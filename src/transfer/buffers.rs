@@ -1,0 +1,62 @@
+//! Buffers that are used again: fresh memory costs a page fault every 4 KiB, more than hashing it does.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// Smaller buffers than this come from the allocator, which keeps them at hand itself.
+const POOLED_FROM: usize = 256 * 1024;
+
+/// Buffers of a transfer. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    /// A buffer of exactly `length` bytes; what is in it is of no use.
+    #[must_use]
+    pub fn take(&self, length: usize) -> Buffer {
+        let mut bytes = if length >= POOLED_FROM { self.lock().pop() } else { None }.unwrap_or_default();
+        bytes.resize(length, 0);
+        Buffer { bytes, home: self.clone() }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A buffer that goes back when it is dropped.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    home: Buffers,
+}
+
+impl Buffer {
+    /// The buffer as bytes that can be sent; it goes back once all of their clones are gone.
+    #[must_use]
+    pub fn freeze(self) -> Bytes {
+        if self.bytes.is_empty() { Bytes::new() } else { Bytes::from_owner(self) }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.bytes.capacity() >= POOLED_FROM {
+            let bytes = std::mem::take(&mut self.bytes);
+            self.home.lock().push(bytes);
+        }
+    }
+}
