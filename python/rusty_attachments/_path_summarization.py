@@ -129,7 +129,10 @@ class PathSummary:
         """One line: the path, relative to another if asked for, and in brackets what it holds."""
         shown = self.path
         if relative_to is not None:
-            shown = self._os_path.relpath(self.path, relative_to)
+            try:
+                shown = self._os_path.relpath(self.path, relative_to)
+            except ValueError:
+                return self.summary(include_totals=include_totals)  # another drive: nothing is relative to it
             if self.is_dir():
                 shown = self._os_path.join(shown, "")
         if include_totals:

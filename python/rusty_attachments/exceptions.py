@@ -75,7 +75,7 @@ class _Twin(type):
         if isinstance(twin, type):
             # The twin comes last, so that what is defined here wins; a base that the twin has already would
             # come too early.
-            bases = (*(base for base in bases if not issubclass(twin, base)), twin)
+            bases = (*(base for base in bases if base not in twin.__mro__), twin)
         created = super().__new__(mcs, name, bases, namespace)
         created._twin = twin
         return created
