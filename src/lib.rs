@@ -4,7 +4,7 @@
 //!
 //! 1. words: [`error`], [`path`], [`hash`]
 //! 2. documents: [`manifest`], [`settings`], …: pure data and rules
-//! 3. outside things: [`fs`], [`cache`], [`store`]: one outside resource each
+//! 3. outside things: [`mod@fs`], [`cache`], [`store`]: one outside resource each
 //! 4. engine: [`transfer`]: moving one object, and the limits under which many move
 //! 5. use cases: [`ops`], one verb a file
 //! 6. shell: `python` (feature `python`), the only code that names `pyo3`
@@ -16,6 +16,7 @@ pub mod path;
 pub mod manifest;
 pub mod settings;
 
+pub mod cache;
 pub mod fs;
 pub mod store;
 

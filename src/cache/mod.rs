@@ -1,0 +1,25 @@
+//! Local caches: hashes of local files, and objects that were seen in S3.
+//!
+//! A cache saves work; it never decides whether a job succeeds. [`HashCache`] and [`S3CheckCache`] therefore have no operation
+//! that fails: whatever goes wrong with the file is reported once through `take_warnings`, a broken file is put aside, and
+//! lookups find nothing from then on. The files are the reference's (`SQLite`, its table names), so that both tools share them.
+
+pub mod db;
+pub mod hash_cache;
+pub mod local_time;
+pub mod s3_check_cache;
+pub mod tolerant;
+
+pub use hash_cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup, StaleReason};
+pub use s3_check_cache::S3CheckCache;
+
+use std::path::PathBuf;
+
+/// The folder of caches below the user's home, as the reference has it.
+const DEFAULT_FOLDER: &str = ".deadline/job_attachments";
+
+/// The folder in which caches live unless the caller names one: `~/.deadline/job_attachments`.
+#[must_use]
+pub fn default_folder() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(DEFAULT_FOLDER))
+}
