@@ -31,6 +31,7 @@ const OPEN_DIRECTORIES: usize = 64;
 pub struct TargetRoot {
     directory: Arc<OwnedFd>,
     path: PathBuf,
+    is_new: bool,
     open: Mutex<HashMap<Vec<u8>, Arc<OwnedFd>>>,
 }
 
@@ -76,11 +77,19 @@ impl TargetRoot {
     /// [`Error::Io`] where it can't be made or opened; the text is the reference's.
     pub fn create(path: &Path) -> Result<Self> {
         // Made before anything is opened; the root's own parents are the caller's, not a manifest's.
-        std::fs::create_dir_all(path).map_err(|error| Error::io(CREATE, path, error))?;
+        let is_new = match std::fs::create_dir(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(path).map_err(|error| Error::io(CREATE, path, error))?;
+                true
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => false,
+            Err(error) => return Err(Error::io(CREATE, path, error)),
+        };
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let directory =
             rustix::fs::open(path, flags, Mode::empty()).map_err(|error| Error::io("open directory", path, error))?;
-        Ok(Self { directory: Arc::new(directory), path: path.to_path_buf(), open: Mutex::default() })
+        Ok(Self { directory: Arc::new(directory), path: path.to_path_buf(), is_new, open: Mutex::default() })
     }
 
     /// The root as it was given.
@@ -89,10 +98,30 @@ impl TargetRoot {
         &self.path
     }
 
-    /// The root's own directory.
+    /// Whether the root was not there before, so that nothing is in it.
     #[must_use]
-    pub fn directory(&self) -> &OwnedFd {
-        &self.directory
+    pub const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Device and inode of the root: two paths with one identity are one directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system won't say.
+    pub fn identity(&self) -> Result<(u64, u64)> {
+        let stat =
+            rustix::fs::fstat(&self.directory).map_err(|error| Error::io("look at", self.path.clone(), error))?;
+        #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between platforms")]
+        Ok((stat.st_dev as u64, stat.st_ino as u64))
+    }
+
+    /// Opens a directory below the root that is there already; the empty path is the root itself.
+    ///
+    /// # Errors
+    /// [`Error::PathOutsideRoot`] where a link leads out; [`Error::Io`].
+    pub fn open_existing(&self, relative: &Path) -> Result<Arc<OwnedFd>> {
+        let shown = crate::path::wtf8_from_os_str(relative.as_os_str());
+        self.open_directory(relative, ManifestPath::from_wtf8(&shown))
     }
 
     /// Finds where a file goes, making its parent directories.

@@ -213,6 +213,9 @@ pub trait ObjectStore: Send + Sync + 'static {
         0
     }
 
+    /// What tells this store from others in the process: its endpoint and account.
+    fn place(&self) -> &str;
+
     /// How many requests may be under way at once.
     fn max_connections(&self) -> usize;
 

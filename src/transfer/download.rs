@@ -1,10 +1,11 @@
 //! Getting one object's contents out of the store: checked against size and hash before anyone sees them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::PART_BYTES;
 use super::context::{Context, LogLevel};
@@ -110,34 +111,49 @@ impl Downloader {
         staged: &Arc<StagedFile>,
         at: u64,
     ) -> Result<(), Failure> {
-        let starts = (0..download.size_bytes).step_by(usize::try_from(PART_BYTES).unwrap_or(usize::MAX));
-        let many = self.limits.most_requests();
-        // Room is taken in order, before the request is made, so that the first range never waits for the later ones.
-        let tasks = stream::iter(starts).then(|start| async move {
-            let length = PART_BYTES.min(download.size_bytes - start);
-            let room = self.limits.bytes(length).await;
-            let (this, download, object, staged) = (self.clone(), download.clone(), object.clone(), Arc::clone(staged));
-            let task = async move {
-                let pieces = this.one_range(&download, &object, start..start + length).await?;
-                let written = pieces.clone();
-                write(staged, written, at + start).await.map_err(Failure::Final)?;
-                Ok::<_, Failure>((pieces, room))
-            };
-            Ok::<_, Failure>(AbortOnDrop(tokio::spawn(task)))
-        });
-        let mut ordered = std::pin::pin!(tasks.try_buffered_tasks(many));
         let mut hasher = Hasher::new();
-        let mut taken = 0;
-        while let Some((pieces, room)) = ordered.try_next().await? {
-            taken += pieces.iter().map(Bytes::len).sum::<usize>();
-            hasher = self.hash_pieces(hasher, pieces).await?;
-            drop(room);
+        let (mut start, mut taken) = (0, 0);
+        let mut under_way: VecDeque<RangeTask> = VecDeque::new();
+        loop {
+            let length = PART_BYTES.min(download.size_bytes - start);
+            // Room is taken in order, before the request is made, so that the first range never waits for the later ones.
+            let next = tokio::select! {
+                biased;
+                done = first_done(&mut under_way), if !under_way.is_empty() => Some(done),
+                room = self.limits.bytes(length), if length > 0 => {
+                    let task = self.clone().range_task(download.clone(), object.clone(), start, (Arc::clone(staged), at));
+                    under_way.push_back(RangeTask(tokio::spawn(task), room));
+                    start += length;
+                    None
+                }
+                else => break,
+            };
+            if let Some(done) = next {
+                let pieces = done?;
+                taken += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                hasher = self.hash_pieces(hasher, pieces).await?;
+                under_way.pop_front();
+            }
         }
         if self.verify == Verify::Hash {
             let outcome = self.check_hash(download, object, &hasher);
-            return outcome.inspect_err(|_| self.context.progress.take_back_bytes(taken as u64));
+            return outcome.inspect_err(|_| self.context.progress.take_back_bytes(taken));
         }
         Ok(())
+    }
+
+    /// Fetches one range and writes it where it belongs.
+    async fn range_task(
+        self,
+        download: ObjectDownload,
+        object: ObjectKey,
+        start: u64,
+        (staged, at): (Arc<StagedFile>, u64),
+    ) -> Result<Vec<Bytes>, Failure> {
+        let length = PART_BYTES.min(download.size_bytes - start);
+        let pieces = self.one_range(&download, &object, start..start + length).await?;
+        write(staged, pieces.clone(), at + start).await.map_err(Failure::Final)?;
+        Ok(pieces)
     }
 
     async fn hash_pieces(&self, mut hasher: Hasher, pieces: Vec<Bytes>) -> Result<Hasher, Failure> {
@@ -302,46 +318,26 @@ fn cut_off(object: &ObjectKey, details: String) -> Error {
     .into()
 }
 
-/// A task that ends with whoever waits for it.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<Result<T, Failure>>);
+/// A range on its way, and the room that its bytes take until they are hashed. It ends with whoever waits for it.
+struct RangeTask(
+    tokio::task::JoinHandle<Result<Vec<Bytes>, Failure>>,
+    #[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>,
+);
 
-impl<T> AbortOnDrop<T> {
-    async fn outcome(mut self) -> Result<T, Failure> {
-        match (&mut self.0).await {
-            Ok(outcome) => outcome,
-            Err(error) => Err(match joined::<()>(Err(error)) {
-                Err(error) => Failure::Final(error),
-                Ok(()) => Failure::Final(Error::Cancelled("File download cancelled.".to_owned())),
-            }),
-        }
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
+impl Drop for RangeTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// Runs a stream of tasks several at a time, giving their outcomes in order.
-trait BufferedTasks: Sized {
-    type Item;
-    fn try_buffered_tasks(self, many: usize) -> impl futures_util::Stream<Item = Result<Self::Item, Failure>>;
-}
-
-impl<S, T> BufferedTasks for S
-where
-    S: futures_util::Stream<Item = Result<AbortOnDrop<T>, Failure>>,
-{
-    type Item = T;
-
-    fn try_buffered_tasks(self, many: usize) -> impl futures_util::Stream<Item = Result<T, Failure>> {
-        self.map(|task| async move {
-            match task {
-                Ok(task) => task.outcome().await,
-                Err(failure) => Err(failure),
-            }
-        })
-        .buffered(many)
+/// Waits for the first range; the others go on meanwhile.
+async fn first_done(under_way: &mut VecDeque<RangeTask>) -> Result<Vec<Bytes>, Failure> {
+    let Some(RangeTask(task, _)) = under_way.front_mut() else { return Ok(Vec::new()) };
+    match task.await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(match joined::<()>(Err(error)) {
+            Err(error) => Failure::Final(error),
+            Ok(()) => Failure::Final(Error::Cancelled("File download cancelled.".to_owned())),
+        }),
     }
 }

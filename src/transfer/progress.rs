@@ -48,6 +48,11 @@ impl Progress {
         self.skipped_files.fetch_add(1, Ordering::Release);
     }
 
+    /// Counts bytes that needed no work, of a file that is not done yet.
+    pub fn skip_bytes(&self, bytes: u64) {
+        self.skipped_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// The counters now. Files are read first, so that a file never shows as done before its bytes do.
     #[must_use]
     pub fn snapshot(&self) -> ProgressSnapshot {

@@ -52,6 +52,10 @@ pub struct ObjectUpload {
     pub source: Arc<dyn OpenSource>,
     /// Which of the source's entries.
     pub index: usize,
+    /// Where in that file they begin: 0 but for the chunks of a large file.
+    pub offset_bytes: u64,
+    /// The whole file's size in bytes.
+    pub file_size_bytes: u64,
 }
 
 /// What became of an object.
@@ -114,8 +118,8 @@ impl Uploader {
 
     /// An object of another size is not what its key says; it is sent again.
     async fn is_there(&self, upload: &ObjectUpload) -> Result<bool> {
-        let _permit = self.request().await;
-        let found = self.store.head(&upload.object).await?;
+        let _permit = self.or_cancelled(self.request()).await?;
+        let found = self.or_cancelled(self.store.head(&upload.object)).await??;
         self.limits.report(self.store.as_ref());
         let there = found.is_some_and(|info| info.size_bytes == upload.size_bytes);
         self.existing.note(there);
@@ -123,10 +127,10 @@ impl Uploader {
     }
 
     async fn put(&self, upload: &ObjectUpload, if_absent: bool) -> Result<Sent> {
-        let _room = self.limits.bytes(upload.size_bytes).await;
+        let _room = self.or_cancelled(self.limits.bytes(upload.size_bytes)).await?;
         let (job, buffers) = (upload.clone(), self.buffers.clone());
         let body = blocking(move || read_whole(&job, &buffers)).await?;
-        let _permit = self.request().await;
+        let _permit = self.or_cancelled(self.request()).await?;
         let metadata = std::collections::BTreeMap::new();
         let request = PutRequest {
             object: &upload.object,
@@ -140,7 +144,7 @@ impl Uploader {
             content_type: None,
             action: S3Action::UploadingFile,
         };
-        let outcome = self.store.put(request).await?;
+        let outcome = self.or_cancelled(self.store.put(request)).await??;
         self.limits.report(self.store.as_ref());
         match outcome {
             PutOutcome::Created => {
@@ -152,7 +156,7 @@ impl Uploader {
     }
 
     async fn put_in_parts(&self, upload: &ObjectUpload) -> Result<Sent> {
-        let multipart = self.store.create_multipart(&upload.object).await?;
+        let multipart = self.or_cancelled(self.store.create_multipart(&upload.object)).await??;
         let outcome = match self.send_parts(upload, &multipart).await {
             Ok(parts) => self.complete(upload, &multipart, &parts).await,
             Err(error) => Err(error),
@@ -165,14 +169,7 @@ impl Uploader {
 
     async fn send_parts(&self, upload: &ObjectUpload, multipart: &MultipartUpload) -> Result<Vec<UploadedPart>> {
         let job = upload.clone();
-        let opened = Arc::new(blocking(move || job.source.open(job.index)).await?);
-        if opened.stamp.size_bytes != upload.size_bytes {
-            return Err(changed(
-                upload,
-                &format!("{} bytes", upload.size_bytes),
-                &format!("{} bytes", opened.stamp.size_bytes),
-            ));
-        }
+        let opened = Arc::new(blocking(move || open(&job)).await?);
         let part_bytes = part_size(upload.size_bytes);
         let mut hasher = Hasher::new();
         let mut under_way = JoinSet::new();
@@ -299,15 +296,18 @@ fn part_size(size_bytes: u64) -> u64 {
     PART_BYTES.max(size_bytes.div_ceil(MAX_PARTS).div_ceil(STEP) * STEP)
 }
 
-fn read_whole(upload: &ObjectUpload, buffers: &Buffers) -> Result<Bytes> {
+/// Opens the file and sees that it has the size that it had when it was hashed.
+fn open(upload: &ObjectUpload) -> Result<OpenedFile> {
     let opened = upload.source.open(upload.index)?;
-    if opened.stamp.size_bytes != upload.size_bytes {
-        return Err(changed(
-            upload,
-            &format!("{} bytes", upload.size_bytes),
-            &format!("{} bytes", opened.stamp.size_bytes),
-        ));
+    let (expected, found) = (upload.file_size_bytes, opened.stamp.size_bytes);
+    if expected == found {
+        return Ok(opened);
     }
+    Err(changed(upload, &format!("{expected} bytes"), &format!("{found} bytes")))
+}
+
+fn read_whole(upload: &ObjectUpload, buffers: &Buffers) -> Result<Bytes> {
+    let opened = open(upload)?;
     let length = usize::try_from(upload.size_bytes).unwrap_or(usize::MAX);
     let mut buffer = buffers.take(length);
     read_exactly(upload, &opened, buffer.as_mut(), 0)?;
@@ -332,7 +332,7 @@ fn read_part(
 }
 
 fn read_exactly(upload: &ObjectUpload, opened: &OpenedFile, buffer: &mut [u8], offset: u64) -> Result<()> {
-    match opened.file.read_exact_at(buffer, offset) {
+    match opened.file.read_exact_at(buffer, upload.offset_bytes + offset) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             Err(changed(upload, &format!("{} bytes", upload.size_bytes), "fewer bytes"))

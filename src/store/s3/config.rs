@@ -67,6 +67,8 @@ pub(super) async fn connect(options: S3Options) -> Result<S3Store> {
     if !options.checksums {
         builder = builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
     }
+    let place =
+        format!("{}|{}", endpoint.as_deref().unwrap_or_default(), expected_owner.as_deref().unwrap_or_default());
     if let Some(endpoint) = endpoint {
         // As botocore does: a host of one's own rarely has a name for every bucket.
         builder = builder.endpoint_url(endpoint).force_path_style(true);
@@ -79,6 +81,7 @@ pub(super) async fn connect(options: S3Options) -> Result<S3Store> {
         takes_xxhash: AtomicBool::new(wants_checksums),
         takes_conditions: AtomicBool::new(true),
         expected_owner,
+        place,
         options,
     })
 }

@@ -71,6 +71,8 @@ pub struct S3Store {
     identity: Arc<Identity>,
     signals: Arc<Signals>,
     options: S3Options,
+    /// Endpoint and account, as one text.
+    place: String,
     /// The account that must own the bucket, where it is known.
     expected_owner: Option<String>,
     /// Unset once the endpoint has rejected `x-amz-checksum-xxhash128`.
@@ -161,6 +163,10 @@ impl ObjectStore for S3Store {
 
     fn throttles(&self) -> u64 {
         self.signals.throttles()
+    }
+
+    fn place(&self) -> &str {
+        &self.place
     }
 
     fn max_connections(&self) -> usize {
