@@ -1,5 +1,16 @@
-//! Asset manifests: what files a root has, held in columns.
+//! Asset manifests: what files a root has, held in columns, read and written as canonical JSON.
 
+mod canonical;
+mod decode;
+mod encode;
+mod json;
+mod strict;
 pub mod table;
+mod v2023;
+mod v2025;
 
+pub use canonical::{canonical_order, row_numbers};
+pub use decode::{decode, validate};
+pub use encode::{Encoder, encode};
+pub use strict::check_strictly;
 pub use table::{Content, Directory, FileTable, Manifest, ManifestVersion};

@@ -70,7 +70,7 @@ pub struct FileTable {
     /// All paths, one after another.
     path_bytes: Vec<u8>,
     /// Where each path ends in `path_bytes`.
-    path_ends: Vec<u64>,
+    path_ends: Offsets,
     /// The hash of an entry, or zeros where `odd` has the entry.
     hashes: Vec<[u8; 16]>,
     sizes: Vec<i64>,
@@ -79,6 +79,31 @@ pub struct FileTable {
     odd: BTreeMap<usize, OddContent>,
     /// The entries with the execute bit (v2025), ascending.
     runnable: Vec<usize>,
+}
+
+/// Ascending offsets: four bytes each up to 4 GiB, eight bytes beyond.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Offsets {
+    narrow: Vec<u32>,
+    wide: Vec<u64>,
+}
+
+impl Offsets {
+    fn push(&mut self, offset: usize) {
+        match u32::try_from(offset) {
+            Ok(offset) if self.wide.is_empty() => self.narrow.push(offset),
+            _ => self.wide.push(offset as u64),
+        }
+    }
+
+    fn get(&self, index: usize) -> usize {
+        self.narrow.get(index).map_or_else(|| usize_of(self.wide[index - self.narrow.len()]), |offset| *offset as usize)
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.wide.truncate(length.saturating_sub(self.narrow.len()));
+        self.narrow.truncate(length);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +119,7 @@ impl FileTable {
     #[must_use]
     pub fn with_capacity(entries: usize) -> Self {
         Self {
-            path_ends: Vec::with_capacity(entries),
+            path_ends: Offsets { narrow: Vec::with_capacity(entries), wide: Vec::new() },
             hashes: Vec::with_capacity(entries),
             sizes: Vec::with_capacity(entries),
             mtimes: Vec::with_capacity(entries),
@@ -118,7 +143,7 @@ impl FileTable {
     pub fn push(&mut self, path: ManifestPath<'_>, content: Content<'_>, size_bytes: i64, mtime_micros: i64) {
         let index = self.len();
         self.path_bytes.extend_from_slice(path.as_bytes());
-        self.path_ends.push(self.path_bytes.len() as u64);
+        self.path_ends.push(self.path_bytes.len());
         let (hash, odd) = match content {
             Content::Hash(ContentHash::Xxh128(bytes)) => (bytes, None),
             Content::Hash(ContentHash::Text(text)) => ([0; 16], Some(OddContent::Text(text))),
@@ -132,6 +157,54 @@ impl FileTable {
         }
         self.sizes.push(size_bytes);
         self.mtimes.push(mtime_micros);
+    }
+
+    /// Appends entry `index` of another table, execute bit and all.
+    pub fn push_from(&mut self, other: &Self, index: usize) {
+        self.push(other.path(index), other.content(index), other.size_bytes(index), other.mtime_micros(index));
+        if other.is_runnable(index) {
+            self.mark_last_runnable();
+        }
+    }
+
+    /// A table of the given entries of this one, in the given order.
+    #[must_use]
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let mut chosen = Self::with_capacity(rows.len());
+        chosen.path_bytes.reserve_exact(rows.iter().map(|row| self.path(*row as usize).as_bytes().len()).sum());
+        for row in rows {
+            chosen.push_from(self, *row as usize);
+        }
+        chosen
+    }
+
+    /// The sum of all sizes, as the reference sums them: links and deletions count nothing.
+    #[must_use]
+    pub fn sum_of_sizes(&self) -> i128 {
+        self.sizes.iter().map(|size| i128::from(*size)).sum()
+    }
+
+    /// The bytes of a plain hash, or `None` where the contents are anything else. Cheaper than [`Self::content`].
+    #[must_use]
+    pub fn plain_hash(&self, index: usize) -> Option<[u8; 16]> {
+        (self.odd.is_empty() || !self.odd.contains_key(&index)).then(|| self.hashes[index])
+    }
+
+    /// All paths' bytes one after another: what a quick look at all of them needs.
+    #[must_use]
+    pub fn all_path_bytes(&self) -> &[u8] {
+        &self.path_bytes
+    }
+
+    /// Forgets all entries and keeps the room.
+    pub fn clear(&mut self) {
+        self.path_bytes.clear();
+        self.path_ends.truncate(0);
+        self.hashes.clear();
+        self.sizes.clear();
+        self.mtimes.clear();
+        self.odd.clear();
+        self.runnable.clear();
     }
 
     /// Sets the execute bit of the last file.
@@ -148,15 +221,15 @@ impl FileTable {
     /// Like a slice, where there is no such entry; so do the other accessors.
     #[must_use]
     pub fn path(&self, index: usize) -> ManifestPath<'_> {
-        let start = if index == 0 { 0 } else { self.path_ends[index - 1] };
-        let range = usize_of(start)..usize_of(self.path_ends[index]);
-        ManifestPath::from_wtf8(&self.path_bytes[range])
+        let start = if index == 0 { 0 } else { self.path_ends.get(index - 1) };
+        ManifestPath::from_wtf8(&self.path_bytes[start..self.path_ends.get(index)])
     }
 
     /// The contents of entry `index`.
     #[must_use]
     pub fn content(&self, index: usize) -> Content<'_> {
-        match self.odd.get(&index) {
+        let odd = if self.odd.is_empty() { None } else { self.odd.get(&index) };
+        match odd {
             None => Content::Hash(ContentHash::Xxh128(self.hashes[index])),
             Some(OddContent::Text(text)) => Content::Hash(ContentHash::Text(text.clone())),
             Some(OddContent::Chunks(chunks)) => Content::Chunks(chunks),

@@ -3,12 +3,21 @@
 //! Only the calling thread touches Python. Everything long runs through [`pump`], which waits for the work on other threads
 //! and serves signals, progress callbacks, credentials and log records in between.
 
+pub(crate) mod manifest;
+mod manifest_functions;
+mod manifest_text;
+
 use pyo3::prelude::*;
 
 /// The native module, `rusty_attachments._native`. Users import its names from `rusty_attachments`.
 #[pymodule]
 mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_export]
+    use super::manifest::ManifestTable;
+    #[pymodule_export]
+    use super::manifest_functions::{decode_manifest, encode_manifest, hash_data, hash_descriptor, validate_manifest};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

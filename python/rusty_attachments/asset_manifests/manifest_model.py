@@ -1,0 +1,47 @@
+"""The classes that belong to each version of manifests."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Type
+
+from .base_manifest import BaseAssetManifest, BaseManifestPath
+from .versions import ManifestVersion
+
+__all__ = ["BaseManifestModel", "ManifestModelRegistry"]
+
+
+class BaseManifestModel:
+    """The classes of one version."""
+
+    manifest_version: ManifestVersion = ManifestVersion.UNDEFINED
+    AssetManifest: Type[BaseAssetManifest]
+    Path: Type[BaseManifestPath]
+
+
+class ManifestModelRegistry:
+    """Finds the model of a version."""
+
+    _asset_manifest_mapping: ClassVar[dict[ManifestVersion, Type[BaseManifestModel]]] = {}
+
+    @classmethod
+    def register(cls) -> None:
+        """Enters the models of all versions."""
+        # These modules import this one.
+        from .v2023_03_03 import ManifestModel as _Model2023
+
+        cls._asset_manifest_mapping = {
+            **cls._asset_manifest_mapping,
+            ManifestVersion.v2023_03_03: _Model2023,
+        }
+
+    @classmethod
+    def get_manifest_model(cls, *, version: ManifestVersion) -> Type[BaseManifestModel]:
+        """Gives the model of a version.
+
+        Raises:
+            RuntimeError: There is none.
+        """
+        model = cls._asset_manifest_mapping.get(version)
+        if model is None:
+            raise RuntimeError(f"No model for asset manifest version: {version}")
+        return model

@@ -1,0 +1,474 @@
+//! A JSON reader that makes no values: the decoder asks for what it needs and skips the rest.
+//!
+//! It takes what Python's `json` takes: `NaN` and the infinities as numbers, lone surrogates in strings, keys more than once.
+//! Texts and offsets of errors are those of Python's `json` where one text fits all its versions.
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::path::push_code_point;
+
+/// How deep arrays and objects may be nested. The reference fails at about this depth too, with `RecursionError`.
+pub const MAXIMUM_DEPTH: usize = 1000;
+
+/// Why a text is no JSON that this reader takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// What was wrong.
+    pub message: &'static str,
+    /// Where, in bytes.
+    pub offset: usize,
+}
+
+/// The message for text that is nested too deeply; it is valid JSON all the same.
+pub const TOO_DEEP: &str = "the document is nested too deeply";
+
+impl SyntaxError {
+    /// The error with the position in characters, line and column that `json.JSONDecodeError` gives.
+    #[must_use]
+    pub fn locate(self, text: &[u8]) -> Error {
+        if self.message == TOO_DEEP {
+            return Error::ManifestInvalid(format!("manifest is nested deeper than {MAXIMUM_DEPTH} levels"));
+        }
+        let before = &text[..self.offset.min(text.len())];
+        let characters = |bytes: &[u8]| bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        Error::Json {
+            message: self.message.to_owned(),
+            position: characters(before),
+            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+            column: characters(&before[line_start..]) + 1,
+        }
+    }
+}
+
+type Outcome<T> = Result<T, SyntaxError>;
+
+/// A number, as far as manifests care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// An integer that fits.
+    Integer(i64),
+    /// An integer beyond 64 bits.
+    Huge,
+    /// Anything with a fraction or an exponent, `NaN`, infinities.
+    Float,
+}
+
+/// What kind of value comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `"…"`
+    String,
+    /// `{…}`
+    Object,
+    /// `[…]`
+    Array,
+    /// A number, `true` or `false`, which Python takes for integers.
+    Number,
+    /// `null`.
+    Null,
+}
+
+/// Reads a document from front to back.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader at the start of generalised UTF-8 text.
+    #[must_use]
+    pub const fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0, depth: 0 }
+    }
+
+    /// The offset in bytes.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The bytes from `start` up to here.
+    #[must_use]
+    pub fn since(&self, start: usize) -> &'a [u8] {
+        &self.text[start..self.at]
+    }
+
+    fn fail<T>(&self, message: &'static str) -> Outcome<T> {
+        Err(SyntaxError { message, offset: self.at })
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn skip_blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
+            self.at += 1;
+        }
+    }
+
+    /// The kind of the value that begins here; nothing is read but blanks.
+    pub fn kind(&mut self) -> Outcome<Kind> {
+        self.skip_blanks();
+        match self.byte() {
+            Some(b'"') => Ok(Kind::String),
+            Some(b'{') => Ok(Kind::Object),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b'n') => Ok(Kind::Null),
+            Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'N' | b'I') => Ok(Kind::Number),
+            _ => self.fail("Expecting value"),
+        }
+    }
+
+    fn enter(&mut self) -> Outcome<()> {
+        self.depth += 1;
+        if self.depth > MAXIMUM_DEPTH {
+            return self.fail(TOO_DEEP);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+        self.at += 1;
+    }
+
+    /// Enters the object that begins here.
+    pub fn open_object(&mut self) -> Outcome<()> {
+        self.enter()
+    }
+
+    /// The next key of the object, with the reader at its value; `None` once the object is read. `first` must be true
+    /// before the first key and is cleared.
+    pub fn next_key(&mut self, first: &mut bool) -> Outcome<Option<Cow<'a, [u8]>>> {
+        self.skip_blanks();
+        match self.byte() {
+            Some(b'}') => {
+                self.leave();
+                return Ok(None);
+            }
+            Some(b',') if !*first => {
+                self.at += 1;
+                self.skip_blanks();
+            }
+            _ if !*first => return self.fail("Expecting ',' delimiter"),
+            _ => {}
+        }
+        *first = false;
+        if self.byte() != Some(b'"') {
+            return self.fail("Expecting property name enclosed in double quotes");
+        }
+        let key = self.string()?;
+        self.skip_blanks();
+        if self.byte() != Some(b':') {
+            return self.fail("Expecting ':' delimiter");
+        }
+        self.at += 1;
+        Ok(Some(key))
+    }
+
+    /// Enters the array that begins here.
+    pub fn open_array(&mut self) -> Outcome<()> {
+        self.enter()
+    }
+
+    /// Whether another element follows, with the reader at it; false once the array is read. `first` as in
+    /// [`Self::next_key`].
+    pub fn next_element(&mut self, first: &mut bool) -> Outcome<bool> {
+        self.skip_blanks();
+        match self.byte() {
+            Some(b']') => {
+                self.leave();
+                return Ok(false);
+            }
+            Some(b',') if !*first => {
+                self.at += 1;
+            }
+            _ if !*first => return self.fail("Expecting ',' delimiter"),
+            _ => {}
+        }
+        *first = false;
+        Ok(true)
+    }
+
+    /// The string that begins here: borrowed where it has no escapes.
+    pub fn string(&mut self) -> Outcome<Cow<'a, [u8]>> {
+        let quote = self.at;
+        self.at += 1;
+        let start = self.at;
+        self.skip_plain();
+        if self.byte() == Some(b'"') {
+            self.at += 1;
+            return Ok(Cow::Borrowed(&self.text[start..self.at - 1]));
+        }
+        let mut out = self.text[start..self.at].to_vec();
+        loop {
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Cow::Owned(out));
+                }
+                Some(b'\\') => self.escape(&mut out, quote)?,
+                Some(_) => return self.fail("Invalid control character at"),
+                None => return Err(SyntaxError { message: "Unterminated string starting at", offset: quote }),
+            }
+            let start = self.at;
+            self.skip_plain();
+            out.extend_from_slice(&self.text[start..self.at]);
+        }
+    }
+
+    /// Goes to the next byte that is special in a string, or to the end.
+    fn skip_plain(&mut self) {
+        let rest = &self.text[self.at..];
+        let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
+        self.at += plain.unwrap_or(rest.len());
+    }
+
+    fn escape(&mut self, out: &mut Vec<u8>, quote: usize) -> Outcome<()> {
+        let Some(letter) = self.text.get(self.at + 1) else {
+            return Err(SyntaxError { message: "Unterminated string starting at", offset: quote });
+        };
+        let plain = match letter {
+            b'"' | b'\\' | b'/' => *letter,
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => return self.unicode_escape(out),
+            _ => return self.fail("Invalid \\escape: "),
+        };
+        out.push(plain);
+        self.at += 2;
+        Ok(())
+    }
+
+    fn unicode_escape(&mut self, out: &mut Vec<u8>) -> Outcome<()> {
+        let Some(unit) = self.hex_unit(self.at) else {
+            self.at += 1;
+            return self.fail("Invalid \\uXXXX escape");
+        };
+        self.at += 6;
+        let mut point = unit;
+        if (0xD800..0xDC00).contains(&unit)
+            && let Some(low @ 0xDC00..0xE000) = self.hex_unit(self.at)
+        {
+            point = 0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+            self.at += 6;
+        }
+        push_code_point(out, point);
+        Ok(())
+    }
+
+    /// The value of `\uXXXX` at `at`, if that is what stands there.
+    fn hex_unit(&self, at: usize) -> Option<u32> {
+        let [b'\\', b'u', digits @ ..] = self.text.get(at..at + 6)? else { return None };
+        digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+    }
+
+    /// The number or truth value that begins here.
+    pub fn number(&mut self) -> Outcome<Number> {
+        for (word, number) in [
+            ("true", Number::Integer(1)),
+            ("false", Number::Integer(0)),
+            ("NaN", Number::Float),
+            ("Infinity", Number::Float),
+            ("-Infinity", Number::Float),
+        ] {
+            if self.byte().is_some_and(|byte| !byte.is_ascii_digit()) && self.take_word(word) {
+                return Ok(number);
+            }
+        }
+        let start = self.at;
+        let negative = self.byte() == Some(b'-');
+        self.at += usize::from(negative);
+        let digits = self.skip_digits();
+        if digits.is_empty() {
+            self.at = start;
+            return self.fail("Expecting value");
+        }
+        if digits.len() > 1 && digits[0] == b'0' {
+            // A leading zero is a whole number, and what follows it is "extra".
+            self.at = start + usize::from(negative) + 1;
+            return Ok(Number::Integer(0));
+        }
+        if self.skip_fraction_and_exponent() {
+            return Ok(Number::Float);
+        }
+        Ok(parse_integer(negative, digits).map_or(Number::Huge, Number::Integer))
+    }
+
+    fn take_word(&mut self, word: &str) -> bool {
+        let found = self.text[self.at..].starts_with(word.as_bytes());
+        if found {
+            self.at += word.len();
+        }
+        found
+    }
+
+    fn skip_digits(&mut self) -> &'a [u8] {
+        let start = self.at;
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        &self.text[start..self.at]
+    }
+
+    fn skip_fraction_and_exponent(&mut self) -> bool {
+        let mut found = false;
+        if self.byte() == Some(b'.') && self.text.get(self.at + 1).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+            self.skip_digits();
+            found = true;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            let back = self.at;
+            self.at += 1;
+            self.at += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
+            if self.skip_digits().is_empty() {
+                self.at = back;
+            } else {
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// Reads `null`.
+    pub fn null(&mut self) -> Outcome<()> {
+        if self.take_word("null") { Ok(()) } else { self.fail("Expecting value") }
+    }
+
+    /// Reads any value and keeps nothing of it. The depth of its nesting costs one bit a level.
+    pub fn skip_value(&mut self) -> Outcome<()> {
+        let mut nested: Vec<Nested> = Vec::new();
+        loop {
+            match self.kind()? {
+                Kind::String => drop(self.string()?),
+                Kind::Number => {
+                    self.number()?;
+                }
+                Kind::Null => self.null()?,
+                Kind::Object => {
+                    self.open_object()?;
+                    nested.push(Nested { object: true, first: true });
+                }
+                Kind::Array => {
+                    self.open_array()?;
+                    nested.push(Nested { object: false, first: true });
+                }
+            }
+            loop {
+                let Some(innermost) = nested.last_mut() else { return Ok(()) };
+                let more = if innermost.object {
+                    self.next_key(&mut innermost.first)?.is_some()
+                } else {
+                    self.next_element(&mut innermost.first)?
+                };
+                if more {
+                    break;
+                }
+                nested.pop();
+            }
+        }
+    }
+
+    /// Checks that nothing but blanks follows.
+    pub fn finish(&mut self) -> Outcome<()> {
+        self.skip_blanks();
+        if self.at == self.text.len() { Ok(()) } else { self.fail("Extra data") }
+    }
+}
+
+struct Nested {
+    object: bool,
+    first: bool,
+}
+
+fn parse_integer(negative: bool, digits: &[u8]) -> Option<i64> {
+    let value = digits.iter().try_fold(0_i64, |value, digit| {
+        let digit = i64::from(digit - b'0');
+        // Counting downwards reaches the smallest number too.
+        value.checked_mul(10)?.checked_sub(digit)
+    })?;
+    if negative { Some(value) } else { value.checked_neg() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skip(text: &str) -> Result<(), SyntaxError> {
+        let mut reader = Reader::new(text.as_bytes());
+        reader.skip_value()?;
+        reader.finish()
+    }
+
+    #[test]
+    fn takes_what_python_takes() {
+        for text in
+            ["{}", " [ ] ", "[1,-0,1.5e+3,NaN,-Infinity,Infinity]", r#"{"a":{"b":[null,true,false,"\ud800"]},"a":1}"#]
+        {
+            assert_eq!(skip(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_python_refuses_with_its_words() {
+        for (text, message, offset) in [
+            ("", "Expecting value", 0),
+            ("{\"a\" 1}", "Expecting ':' delimiter", 5),
+            ("{\"a\":1 \"b\"}", "Expecting ',' delimiter", 7),
+            ("{a}", "Expecting property name enclosed in double quotes", 1),
+            ("[1,]", "Expecting value", 3),
+            ("01", "Extra data", 1),
+            ("1.", "Extra data", 1),
+            ("\"a", "Unterminated string starting at", 0),
+            ("\"\n\"", "Invalid control character at", 1),
+            ("\"\\x\"", "Invalid \\escape: ", 1),
+            ("\"\\u12g4\"", "Invalid \\uXXXX escape", 2),
+            ("{} x", "Extra data", 3),
+        ] {
+            assert_eq!(skip(text), Err(SyntaxError { message, offset }), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded_and_costs_no_stack() {
+        assert_eq!(skip(&format!("{}{}", "[".repeat(MAXIMUM_DEPTH), "]".repeat(MAXIMUM_DEPTH))), Ok(()));
+        let error = skip(&"[".repeat(100_000)).unwrap_err();
+        assert_eq!(error.message, TOO_DEEP);
+    }
+
+    #[test]
+    fn integers_reach_both_ends() {
+        let number = |text: &str| Reader::new(text.as_bytes()).number().unwrap();
+        assert_eq!(number("9223372036854775807"), Number::Integer(i64::MAX));
+        assert_eq!(number("-9223372036854775808"), Number::Integer(i64::MIN));
+        assert_eq!(number("9223372036854775808"), Number::Huge);
+        assert_eq!(number("1e3"), Number::Float);
+        assert_eq!(number("true"), Number::Integer(1));
+    }
+
+    #[test]
+    fn strings_are_unescaped_and_surrogates_joined() {
+        let string = |text: &str| Reader::new(text.as_bytes()).string().unwrap().into_owned();
+        assert_eq!(string(r#""a\/\u0041\n""#), b"a/A\n");
+        assert_eq!(string(r#""\ud83d\ude00""#), "\u{1F600}".as_bytes());
+        assert_eq!(string(r#""\udcff""#), b"\xed\xb3\xbf");
+        assert_eq!(string(r#""\ud83d\ud83d\ude00""#), b"\xed\xa0\xbd\xf0\x9f\x98\x80");
+    }
+
+    #[test]
+    fn errors_are_located_in_characters() {
+        let text = "{\n \"é\": x}";
+        let error = skip(text).unwrap_err().locate(text.as_bytes());
+        assert_eq!(error.to_string(), "Expecting value: line 2 column 7 (char 8)");
+    }
+}

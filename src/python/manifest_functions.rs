@@ -1,0 +1,160 @@
+//! The functions of `rusty_attachments.asset_manifests` that are native.
+
+use std::sync::Arc;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
+
+use super::manifest::{ManifestTable, files_from_python, manifest_from_python, manifest_to_python, untouched_table};
+use super::manifest_text::{Pieces, with_wtf8};
+use crate::error::Error;
+use crate::hash::{Hasher, hash_bytes};
+use crate::manifest::{self, Encoder, Manifest};
+
+/// How much of a text is written before Python takes it: the memory that encoding needs beside the result.
+const PIECE_BYTES: usize = 4 << 20;
+
+/// The largest text that Python parses again to say what is wrong with its JSON, in its own version's words.
+const EXPLAINED_BY_PYTHON_BYTES: usize = 16 << 20;
+
+/// Reads a manifest.
+#[pyfunction]
+pub(crate) fn decode_manifest(py: Python<'_>, text: &Bound<'_, PyString>, strict: bool) -> PyResult<Py<PyAny>> {
+    let decoded = with_wtf8(text, |bytes| {
+        py.detach(|| {
+            let manifest = manifest::decode(bytes)?;
+            if strict {
+                manifest::check_strictly(&manifest)?;
+            }
+            Ok(manifest)
+        })
+    })?;
+    match decoded {
+        Ok(manifest) => manifest_to_python(py, Arc::new(manifest)),
+        Err(error) => Err(decode_error(py, text, error)?),
+    }
+}
+
+/// The exception for a manifest that can't be read.
+fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: Error) -> PyResult<PyErr> {
+    static INVALID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static JSON: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    if let Error::Json { message, position, .. } = &error {
+        if text.len()? <= EXPLAINED_BY_PYTHON_BYTES {
+            // Words and positions differ a little between versions of Python.
+            if let Err(explained) = py.import(intern!(py, "json"))?.call_method1(intern!(py, "loads"), (text,)) {
+                return Ok(explained);
+            }
+        }
+        let class = JSON.import(py, "json", "JSONDecodeError")?;
+        return Ok(PyErr::from_value(class.call1((message, text, *position))?));
+    }
+    let class = INVALID.import(py, "rusty_attachments.exceptions", "ManifestDecodeValidationError")?;
+    Ok(PyErr::from_value(class.call1((error.to_string(),))?))
+}
+
+/// Says what is wrong with a document, or `None`; hashes may have any form.
+#[pyfunction]
+pub(crate) fn validate_manifest(py: Python<'_>, text: &Bound<'_, PyString>, version: &str) -> PyResult<Option<String>> {
+    let problem = with_wtf8(text, |bytes| py.detach(|| manifest::validate(bytes, version)))?;
+    Ok(problem.err().map(|error| error.to_string()))
+}
+
+/// Canonical JSON of a manifest; its `paths` end up in the order in which they are written.
+#[pyfunction]
+pub(crate) fn encode_manifest<'py>(py: Python<'py>, manifest: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
+    sort_paths(&manifest.getattr(intern!(py, "paths"))?)?;
+    let columns = manifest_from_python(manifest)?;
+    let mut encoder = py.detach(|| Encoder::canonical(&columns)).map_err(|error| value_error(&error))?;
+    let mut joined = None;
+    loop {
+        let (piece, more) = py
+            .detach(|| {
+                let mut piece = Vec::with_capacity(PIECE_BYTES + (64 << 10));
+                encoder.fill(&mut piece, PIECE_BYTES).map(|more| (piece, more))
+            })
+            .map_err(|error| value_error(&error))?;
+        let piece = PyString::from_bytes(py, &piece)?;
+        joined = Some(match joined {
+            None => Pieces::new(piece),
+            Some(before) => Pieces::append(before, &piece)?,
+        });
+        if !more {
+            break;
+        }
+    }
+    Ok(joined.map_or_else(|| PyString::new(py, ""), Pieces::finish))
+}
+
+fn value_error(error: &Error) -> PyErr {
+    pyo3::exceptions::PyValueError::new_err(error.to_string())
+}
+
+/// Sorts `paths` in place, as the reference's `encode` does: a lazy one by its columns, any other as a list.
+fn sort_paths(paths: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = paths.py();
+    let Some(table) = untouched_table(paths)? else {
+        let files = files_from_python(paths)?;
+        if let Some(order) = py.detach(|| manifest::canonical_order(&files)) {
+            let sorted = PyList::empty(py);
+            for row in order {
+                sorted.append(paths.get_item(row)?)?;
+            }
+            let all = py.import(intern!(py, "builtins"))?.getattr(intern!(py, "slice"))?.call1((py.None(),))?;
+            paths.set_item(all, sorted)?;
+        }
+        return Ok(());
+    };
+    let Some(order) = py.detach(|| manifest::canonical_order(&table.files)) else { return Ok(()) };
+    let files = py.detach(|| table.files.select(&order));
+    let sorted = Manifest {
+        files,
+        directories: table.directories.clone(),
+        parent_manifest_hash: table.parent_manifest_hash.clone(),
+        ..*table
+    };
+    let touched = paths.getattr(intern!(py, "_touched"))?.cast_into::<PyDict>()?;
+    let moved = PyDict::new(py);
+    if !touched.is_empty() {
+        for (now, before) in order.iter().enumerate() {
+            if let Some(entry) = touched.get_item(before)? {
+                moved.set_item(now, entry)?;
+            }
+        }
+    }
+    paths.setattr(intern!(py, "_rows"), ManifestTable { manifest: Arc::new(sorted) })?;
+    paths.setattr(intern!(py, "_touched"), moved)
+}
+
+/// The hash of bytes, as hex.
+#[pyfunction]
+pub(crate) fn hash_data(py: Python<'_>, data: &Bound<'_, PyBytes>) -> String {
+    let bytes = data.as_bytes();
+    py.detach(|| hash_bytes(bytes)).text().into_owned()
+}
+
+/// The hash of what an open file descriptor has left to read, as hex.
+#[pyfunction]
+pub(crate) fn hash_descriptor(py: Python<'_>, descriptor: i32) -> PyResult<String> {
+    py.detach(|| read_and_hash(descriptor)).map_err(PyErr::from)
+}
+
+#[cfg(unix)]
+fn read_and_hash(descriptor: i32) -> std::io::Result<String> {
+    use std::os::fd::BorrowedFd;
+    // SAFETY: the caller keeps the file open until this call is over.
+    #[allow(unsafe_code, reason = "see above")]
+    let file = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match rustix::io::read(file, &mut buffer[..]) {
+            Ok(0) => return Ok(hasher.finish().text().into_owned()),
+            Ok(length) => hasher.update(&buffer[..length]),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Manifests as whole documents: bytes that the reference wrote, and what is refused.
+
+mod golden;
