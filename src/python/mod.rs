@@ -3,9 +3,15 @@
 //! Only the calling thread touches Python. Everything long runs through [`pump`], which waits for the work on other threads
 //! and serves signals, progress callbacks, credentials and log records in between.
 
+mod aio;
+mod credentials;
+mod errors;
 pub(crate) mod manifest;
 mod manifest_functions;
 mod manifest_text;
+mod observer;
+pub(crate) mod pump;
+mod runtime;
 
 use pyo3::prelude::*;
 
@@ -15,9 +21,14 @@ mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     #[pymodule_export]
+    use super::aio::wait;
+    #[pymodule_export]
     use super::manifest::ManifestTable;
     #[pymodule_export]
     use super::manifest_functions::{decode_manifest, encode_manifest, hash_data, hash_descriptor, validate_manifest};
+
+    #[pymodule_export]
+    use super::pump::Operation;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

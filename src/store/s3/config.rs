@@ -1,7 +1,8 @@
 //! From options and environment to a client.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -30,8 +31,25 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const STS_TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(super) async fn connect(options: S3Options) -> Result<S3Store> {
-    let http = http_client()?;
+/// What clients of one process share: connections, and which account a key belongs to. Clones share it.
+#[derive(Debug, Clone)]
+pub struct S3Shared {
+    http: SharedHttpClient,
+    accounts: Arc<Mutex<HashMap<String, Option<String>>>>,
+}
+
+impl S3Shared {
+    /// Reads `AWS_CA_BUNDLE` and the proxy variables; opens no connection.
+    ///
+    /// # Errors
+    /// Where the CA bundle can't be read or used.
+    pub fn new() -> Result<Self> {
+        Ok(Self { http: http_client()?, accounts: Arc::default() })
+    }
+}
+
+pub(super) async fn connect(common: &S3Shared, options: S3Options) -> Result<S3Store> {
+    let http = common.http.clone();
     let shared = load(&options, &http).await;
     let identity = Arc::new(match &options.credentials {
         Some(source) => Identity::from_caller(Arc::clone(source)),
@@ -41,7 +59,7 @@ pub(super) async fn connect(options: S3Options) -> Result<S3Store> {
     });
     let endpoint = endpoint_url(&options);
     let region = shared.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"));
-    let expected_owner = account_id(&options, &shared, &identity, endpoint.is_some(), &region).await;
+    let expected_owner = account_id(common, &options, (&shared, &region), &identity, endpoint.is_some()).await;
     let signals = Arc::new(Signals::default());
     let mut builder = aws_sdk_s3::config::Builder::from(&shared)
         .region(region)
@@ -143,11 +161,11 @@ fn tls_context() -> Result<TlsContext> {
 /// STS is not asked where S3 is somewhere else than at AWS and STS was not pointed there too: credentials of another
 /// store are nothing to send to AWS.
 async fn account_id(
+    common: &S3Shared,
     options: &S3Options,
-    shared: &SdkConfig,
+    (shared, region): (&SdkConfig, &Region),
     identity: &Arc<Identity>,
     custom_endpoint: bool,
-    region: &Region,
 ) -> Option<String> {
     if !options.check_bucket_owner {
         return None;
@@ -160,6 +178,16 @@ async fn account_id(
     if custom_endpoint && !sts_endpoint {
         return None;
     }
+    let key = credentials.access_key_id().to_owned();
+    if let Some(known) = common.accounts.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return known.clone();
+    }
+    let account = ask_sts(shared, region, identity).await;
+    common.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, account.clone());
+    account
+}
+
+async fn ask_sts(shared: &SdkConfig, region: &Region, identity: &Arc<Identity>) -> Option<String> {
     let config = aws_sdk_sts::config::Builder::from(shared)
         .region(region.clone())
         .credentials_provider(SharedCredentialsProvider::new(IdentityProvider(Arc::clone(identity))))

@@ -21,6 +21,7 @@ use super::{
     StoreFuture, UploadedPart,
 };
 use crate::error::{Result, S3Action};
+pub use config::S3Shared;
 use errors::Signals;
 use identity::Identity;
 
@@ -86,8 +87,8 @@ impl S3Store {
     ///
     /// # Errors
     /// [`crate::Error::InvalidArgument`] for a configuration that can't be used.
-    pub async fn connect(options: S3Options) -> Result<Self> {
-        config::connect(options).await
+    pub async fn connect(shared: &S3Shared, options: S3Options) -> Result<Self> {
+        config::connect(shared, options).await
     }
 
     /// The account of the credentials, where it is known.

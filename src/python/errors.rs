@@ -1,0 +1,65 @@
+//! From the crate's errors to the exceptions that the reference's users catch.
+
+use pyo3::exceptions::{PyNotImplementedError, PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::error::{Error, S3ClientError, S3ServiceError};
+
+/// An exception for an error. Statistics of a cancelled operation are added by whoever has them.
+pub(crate) fn to_py_err(py: Python<'_>, error: &Error) -> PyErr {
+    make(py, error).unwrap_or_else(|failure| failure)
+}
+
+fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    let text = error.to_string();
+    Ok(match error {
+        Error::S3Service(error) => return service_error(py, error),
+        Error::S3Client(error) => return client_error(py, error),
+        Error::Cancelled(_) => named(py, "AssetSyncCancelledError", &text)?,
+        Error::PathOutsideRoot { .. } => named(py, "PathOutsideDirectoryError", &text)?,
+        Error::ManifestInvalid(_) => named(py, "ManifestDecodeValidationError", &text)?,
+        Error::NonValidInput(_) => named(py, "NonValidInputError", &text)?,
+        Error::MisconfiguredInputs(_) => named(py, "MisconfiguredInputsError", &text)?,
+        Error::MissingAssetRoot(_) => named(py, "MissingAssetRootError", &text)?,
+        Error::Cache(_) => named(py, "JobAttachmentsError", &text)?,
+        Error::Integrity(_) | Error::SourceFile { .. } | Error::Sync(_) => named(py, "AssetSyncError", &text)?,
+        Error::Io { path, source, .. } => os_error(py, source, &text, path)?,
+        Error::InvalidArgument(_) => PyValueError::new_err(text),
+        Error::NotSupported(_) => PyNotImplementedError::new_err(text),
+        Error::Json { .. } => {
+            let class = py.import("json")?.getattr("JSONDecodeError")?;
+            PyErr::from_value(class.call1((text, "", 0))?)
+        }
+    })
+}
+
+fn named(py: Python<'_>, class: &str, text: &str) -> PyResult<PyErr> {
+    let class = exceptions(py)?.getattr(class)?;
+    Ok(PyErr::from_value(class.call1((text,))?))
+}
+
+fn exceptions(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("rusty_attachments.exceptions")
+}
+
+fn service_error(py: Python<'_>, error: &S3ServiceError) -> PyResult<PyErr> {
+    let class = exceptions(py)?.getattr("JobAttachmentsS3ClientError")?;
+    let arguments = (error.action.as_str(), error.status_code, &error.bucket, &error.key, &error.message);
+    Ok(PyErr::from_value(class.call1(arguments)?))
+}
+
+fn client_error(py: Python<'_>, error: &S3ClientError) -> PyResult<PyErr> {
+    let class = exceptions(py)?.getattr("JobAttachmentS3BotoCoreError")?;
+    let details = format!("{} (bucket '{}', key '{}')", error.details, error.bucket, error.key);
+    Ok(PyErr::from_value(class.call1((error.action.as_str(), details))?))
+}
+
+/// An `OSError` of the subclass that belongs to the error number (`PermissionError`, …), with its file name.
+fn os_error(py: Python<'_>, source: &std::io::Error, text: &str, path: &std::path::Path) -> PyResult<PyErr> {
+    let class = py.get_type::<PyOSError>();
+    let value = match source.raw_os_error() {
+        Some(number) => class.call1((number, text, path.as_os_str()))?,
+        None => class.call1((text,))?,
+    };
+    Ok(PyErr::from_value(value))
+}

@@ -1,0 +1,96 @@
+//! Showing progress to a tracker, ours or the reference's, from counters that workers only add to.
+
+use std::sync::Arc;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::transfer::progress::{Progress, ProgressSnapshot};
+
+/// Feeds a tracker with what the counters have gained since the last look.
+pub(super) struct Observer {
+    tracker: Option<Py<PyAny>>,
+    progress: Arc<Progress>,
+    shown: ProgressSnapshot,
+    /// How many files the tracker reports at once.
+    files_per_report: u64,
+    goes_on: bool,
+}
+
+impl Observer {
+    pub(super) fn new(py: Python<'_>, tracker: Option<Py<PyAny>>, progress: Arc<Progress>) -> PyResult<Self> {
+        let files_per_report = match &tracker {
+            Some(tracker) => match tracker.bind(py).getattr_opt(intern!(py, "reporting_files_per_chunk"))? {
+                Some(number) => number.extract::<u64>()?.max(1),
+                None => 1,
+            },
+            None => 1,
+        };
+        Ok(Self { tracker, progress, shown: ProgressSnapshot::default(), files_per_report, goes_on: true })
+    }
+
+    /// Shows what is new. Whether the work should go on.
+    pub(super) fn show(&mut self, py: Python<'_>) -> PyResult<bool> {
+        let Some(tracker) = &self.tracker else { return Ok(true) };
+        let tracker = tracker.bind(py).clone();
+        let now = self.progress.snapshot();
+        let then = std::mem::replace(&mut self.shown, now);
+        if now == then {
+            // A stalled transfer still asks once a second whether to go on.
+            return self.report(&tracker);
+        }
+        let new_bytes = i128::from(now.processed_bytes) - i128::from(then.processed_bytes);
+        let processed = now.processed_files.saturating_sub(then.processed_files);
+        let skipped = now.skipped_files.saturating_sub(then.skipped_files);
+        let skipped_bytes = now.skipped_bytes.saturating_sub(then.skipped_bytes);
+        if new_bytes != 0 {
+            self.goes_on &= tracker.call_method1(intern!(py, "track_progress_callback"), (new_bytes,))?.is_truthy()?;
+        }
+        self.feed(&tracker, "increase_processed", processed, 0)?;
+        self.feed(&tracker, "increase_skipped", skipped, skipped_bytes)?;
+        Ok(self.goes_on)
+    }
+
+    /// Files in the portions that the tracker reports by: few files one by one, many in chunks.
+    fn feed(&mut self, tracker: &Bound<'_, PyAny>, method: &str, files: u64, bytes: u64) -> PyResult<()> {
+        let mut left = files;
+        let mut bytes_left = bytes;
+        while left > 0 {
+            let portion = left.min(self.files_per_report);
+            let share = if left == portion { bytes_left } else { bytes / files.max(1) * portion };
+            tracker.call_method1(method, (portion, share))?;
+            self.report(tracker)?;
+            left -= portion;
+            bytes_left = bytes_left.saturating_sub(share);
+        }
+        if files == 0 && bytes > 0 {
+            tracker.call_method1(method, (0, bytes))?;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, tracker: &Bound<'_, PyAny>) -> PyResult<bool> {
+        self.goes_on &= tracker.call_method0(intern!(tracker.py(), "report_progress"))?.is_truthy()?;
+        Ok(self.goes_on)
+    }
+
+    /// The last look, after the work has ended.
+    pub(super) fn show_last(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.tracker.is_some() && self.progress.snapshot() != self.shown {
+            self.show(py)?;
+        }
+        Ok(())
+    }
+
+    /// A cancelled call says how far it came.
+    pub(super) fn add_statistics(&self, py: Python<'_>, error: PyErr) -> PyResult<PyErr> {
+        let cancelled = py.import("rusty_attachments.exceptions")?.getattr("AssetSyncCancelledError")?;
+        if let Some(tracker) = &self.tracker
+            && error.value(py).is_exact_instance(&cancelled)
+        {
+            let statistics = tracker.bind(py).call_method0(intern!(py, "get_summary_statistics"))?;
+            error.value(py).setattr(intern!(py, "summary_statistics"), statistics)?;
+        }
+        Ok(error)
+    }
+}

@@ -1,0 +1,307 @@
+//! Where Python waits for Rust: the only place that long calls run through.
+//!
+//! Work goes on on the runtime's threads, which never touch Python. The calling thread sits here: it waits, detached, for a
+//! message or for a tenth of a second; then, attached, it checks signals, hands log records to `logging`, answers requests for
+//! credentials and shows progress. So callbacks are serial and on the caller's thread, what they raise is what the call
+//! raises, and there is no deadlock with locks that Python code holds.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::credentials::{CallerCredentials, CredentialRequest};
+use super::errors::to_py_err;
+use super::observer::Observer;
+use super::runtime::engine;
+use crate::error::{Error, Result};
+use crate::store::credentials::CredentialSource;
+use crate::transfer::context::{CancellationToken, Context, LogLevel, LogRecord};
+use crate::transfer::progress::Progress;
+
+/// How long the caller waits at most before it looks at signals and progress again.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a call that ends early waits for its workers to put things in order. With the tick it stays below the half
+/// second within which Ctrl-C returns.
+const STOP_PATIENCE: Duration = Duration::from_millis(350);
+
+/// What workers tell the caller's thread.
+pub(super) enum Message {
+    Log(LogRecord),
+    Credentials(CredentialRequest),
+    Done(Outcome),
+}
+
+/// The end of the work: how to turn its result into a Python object, or its error.
+type Outcome = Result<Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>>;
+
+/// What a call brings along.
+#[derive(Default)]
+pub(crate) struct Caller {
+    /// A progress tracker, ours or the reference's.
+    pub(crate) tracker: Option<Py<PyAny>>,
+    /// A boto3 session that hands out credentials.
+    pub(crate) session: Option<Py<PyAny>>,
+}
+
+/// A long call under way. `run` waits for it; asynchronous callers take steps instead.
+#[pyclass(module = "rusty_attachments._native")]
+pub(crate) struct Operation {
+    messages: std::sync::Mutex<Receiver<Message>>,
+    task: JoinHandle<()>,
+    cancel: CancellationToken,
+    pub(super) wake: Arc<Notify>,
+    observer: Observer,
+    session: Option<Py<PyAny>>,
+    outcome: Option<PyResult<Py<PyAny>>>,
+}
+
+/// What work gets to talk with its caller.
+pub(crate) struct Call {
+    /// Progress, cancellation, log.
+    pub(crate) context: Context,
+    /// Credentials of the caller's session, if it brought one.
+    pub(crate) credentials: Option<Arc<dyn CredentialSource>>,
+}
+
+impl Operation {
+    /// Begins work on the runtime. `convert` makes the result a Python object on the caller's thread.
+    pub(crate) fn start<T, F, W, C>(py: Python<'_>, caller: Caller, work: F, convert: C) -> PyResult<Self>
+    where
+        T: Send + 'static,
+        F: FnOnce(Call) -> W,
+        W: Future<Output = Result<T>> + Send + 'static,
+        C: FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    {
+        let engine = engine()?;
+        let (sender, receiver) = channel();
+        let wake = Arc::new(Notify::new());
+        let post = Post { sender, wake: Arc::clone(&wake) };
+        let progress = Arc::new(Progress::default());
+        let cancel = CancellationToken::new();
+        let context = context(py, &post, &progress, &cancel)?;
+        let credentials = caller.session.as_ref().map(|_| CallerCredentials::source(post.clone()));
+        let work = work(Call { context, credentials });
+        let task = engine.runtime.spawn(async move {
+            let outcome = match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(outcome) => outcome,
+                Err(payload) => Err(Error::Sync(format!("a worker panicked: {}", panic_text(payload.as_ref())))),
+            };
+            post.send(Message::Done(outcome.map(|value| {
+                let convert: Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send> =
+                    Box::new(move |py| convert(py, value));
+                convert
+            })));
+        });
+        let observer = Observer::new(py, caller.tracker, progress)?;
+        let messages = std::sync::Mutex::new(receiver);
+        Ok(Self { messages, task, cancel, wake, observer, session: caller.session, outcome: None })
+    }
+
+    /// Begins work that blocks, such as hashing a tree, on a thread of its own.
+    pub(crate) fn start_blocking<T, F, C>(py: Python<'_>, caller: Caller, work: F, convert: C) -> PyResult<Self>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Context) -> Result<T> + Send + 'static,
+        C: FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    {
+        let work = |call: Call| async move {
+            match tokio::task::spawn_blocking(move || work(&call.context)).await {
+                Ok(outcome) => outcome,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        };
+        Self::start(py, caller, work, convert)
+    }
+
+    /// Waits, detached, for the next message or one tick.
+    fn wait(&self, py: Python<'_>, patience: Duration) -> Option<Message> {
+        let messages = &self.messages;
+        let received = py.detach(|| {
+            let messages = messages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            messages.recv_timeout(patience)
+        });
+        match received {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                Some(Message::Done(Err(Error::Sync("the workers went away without a result".to_owned()))))
+            }
+        }
+    }
+
+    fn take_waiting(&self) -> Option<Message> {
+        self.messages.lock().unwrap_or_else(std::sync::PoisonError::into_inner).try_recv().ok()
+    }
+
+    /// Deals with one message. The last one settles the outcome.
+    fn handle(&mut self, py: Python<'_>, message: Message) -> PyResult<()> {
+        match message {
+            Message::Log(record) => hand_to_logging(py, &record),
+            Message::Credentials(request) => {
+                request.answer(py, self.session.as_ref());
+                Ok(())
+            }
+            Message::Done(outcome) => {
+                let shown = self.observer.show_last(py);
+                self.outcome = Some(match (outcome, shown) {
+                    // What a callback raised is what the call raises.
+                    (_, Err(raised)) => Err(raised),
+                    (Ok(convert), Ok(())) => convert(py),
+                    (Err(error), Ok(())) => Err(self.observer.add_statistics(py, to_py_err(py, &error))?),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// One turn of the pump: everything that waits, then signals and progress.
+    fn turn(&mut self, py: Python<'_>, first: Option<Message>) -> PyResult<()> {
+        let mut message = first;
+        while let Some(current) = message {
+            self.handle(py, current)?;
+            message = if self.outcome.is_some() { None } else { self.take_waiting() };
+        }
+        if self.outcome.is_none() {
+            py.check_signals()?;
+            if !self.observer.show(py)? {
+                self.cancel.cancel();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the work because of an exception on this side: workers get a moment to put things in order.
+    fn stop_because(&mut self, py: Python<'_>, raised: PyErr) -> PyErr {
+        self.cancel.cancel();
+        let deadline = Instant::now() + STOP_PATIENCE;
+        while self.outcome.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.task.abort();
+                break;
+            }
+            match self.wait(py, left) {
+                Some(Message::Done(_)) => break,
+                // The exception on its way is the one to tell of; what logging raises now can't be.
+                Some(Message::Log(record)) => drop(hand_to_logging(py, &record)),
+                Some(Message::Credentials(_)) | None => {}
+            }
+        }
+        raised
+    }
+}
+
+#[pymethods]
+impl Operation {
+    /// Waits for the end and gives the result.
+    fn run(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        loop {
+            let message = self.wait(py, TICK);
+            if let Err(raised) = self.turn(py, message) {
+                return Err(self.stop_because(py, raised));
+            }
+            if let Some(outcome) = self.outcome.take() {
+                return outcome;
+            }
+        }
+    }
+
+    /// Deals with what has come up, without waiting. Whether the work is done.
+    fn step(&mut self, py: Python<'_>) -> PyResult<bool> {
+        let message = self.take_waiting();
+        if let Err(raised) = self.turn(py, message) {
+            return Err(self.stop_because(py, raised));
+        }
+        Ok(self.outcome.is_some())
+    }
+
+    /// The result, once `step` has said that the work is done.
+    fn result(&mut self) -> PyResult<Py<PyAny>> {
+        self.outcome.take().unwrap_or_else(|| Err(PyRuntimeError::new_err("The operation is not done.")))
+    }
+
+    /// Asks the work to stop. It ends soon after, as a cancelled one.
+    fn cancel(&self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        // Nobody waits for it any more.
+        self.cancel.cancel();
+    }
+}
+
+/// The workers' end of the pump.
+#[derive(Debug, Clone)]
+pub(super) struct Post {
+    sender: Sender<Message>,
+    wake: Arc<Notify>,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Log(_) => "Log",
+            Self::Credentials(_) => "Credentials",
+            Self::Done(_) => "Done",
+        })
+    }
+}
+
+impl Post {
+    /// Sends a message. A caller that is gone does not miss it.
+    pub(super) fn send(&self, message: Message) {
+        let _ = self.sender.send(message);
+        self.wake.notify_one();
+    }
+}
+
+fn context(py: Python<'_>, post: &Post, progress: &Arc<Progress>, cancel: &CancellationToken) -> PyResult<Context> {
+    let mut context = Context::new();
+    context.progress = Arc::clone(progress);
+    context.cancel = cancel.clone();
+    let Some(level) = wanted_level(py)? else { return Ok(context) };
+    let post = post.clone();
+    Ok(context.with_log(level, Arc::new(move |record| post.send(Message::Log(record)))))
+}
+
+/// The loggers that records go to, below the package's own.
+const LOGGERS: [&str; 3] = ["upload", "download", "caches"];
+
+/// The lowest level that somebody listens to, or `None`.
+fn wanted_level(py: Python<'_>) -> PyResult<Option<LogLevel>> {
+    for level in [LogLevel::Debug, LogLevel::Info, LogLevel::Warning] {
+        for name in LOGGERS {
+            let listens = logger(py, name)?.call_method1(intern!(py, "isEnabledFor"), (level as i32,))?;
+            if listens.is_truthy()? {
+                return Ok(Some(level));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn logger<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), (format!("rusty_attachments.{name}"),))
+}
+
+fn hand_to_logging(py: Python<'_>, record: &LogRecord) -> PyResult<()> {
+    // As an argument, so that a `%` in a file name is not taken for a format.
+    logger(py, record.logger)?.call_method1(intern!(py, "log"), (record.level as i32, "%s", &record.message)).map(drop)
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}
