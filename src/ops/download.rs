@@ -165,7 +165,19 @@ pub async fn download(request: DownloadRequest, context: &Context) -> Result<Dow
     job.run(prepared.wanted).await?;
     let finisher = Arc::clone(&job);
     blocking(move || finisher.finish_trees()).await?;
-    Ok(DownloadReport { written: std::mem::take(&mut *lock(&job.written)) })
+    let written = std::mem::take(&mut *lock(&job.written));
+    Ok(DownloadReport { written: job.roots.iter().zip(written).map(|(root, paths)| resolved(root, paths)).collect() })
+}
+
+/// Paths with the links of their root resolved, as the reference reports them.
+fn resolved(root: &TargetRoot, paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    match root.path().canonicalize() {
+        Ok(real) if real != root.path() => {
+            let below = |path: PathBuf| path.strip_prefix(root.path()).map(|rest| real.join(rest)).unwrap_or(path);
+            paths.into_iter().map(below).collect()
+        }
+        _ => paths,
+    }
 }
 
 struct Prepared {

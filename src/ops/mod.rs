@@ -1,6 +1,7 @@
 //! Use cases, one verb a file.
 
 pub mod download;
+pub mod put_file;
 pub mod upload_assets;
 
 mod lanes;

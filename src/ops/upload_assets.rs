@@ -135,16 +135,19 @@ pub async fn upload_assets(request: UploadRequest, context: &Context) -> Result<
     }
 }
 
+/// Asks S3 for some of the objects of a manifest that the check cache has: whether all of them are there.
+///
+/// # Errors
+/// [`Error::Cancelled`]; a failure to ask counts as a miss.
+pub async fn cache_is_right(request: &UploadRequest, context: &Context) -> Result<bool> {
+    let job = Arc::new(Job::new(request, context)?);
+    let (cached, _) = job.split_by_cache(plan(&request.manifest)?).await;
+    job.sample_is_there(&cached).await
+}
+
 async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> {
-    let source = Arc::new(ManifestSource {
-        root: SourceRoot::open(&request.root, request.options.links)?,
-        manifest: Arc::clone(&request.manifest),
-    });
     let planned = plan(&request.manifest)?;
-    let limits = Limits::new(request.store.as_ref(), request.options.buffer_bytes);
-    let uploader = Uploader::new(Arc::clone(&request.store), limits, context.clone());
-    let job =
-        Arc::new(Job { request: request.clone(), uploader, source, seen: Mutex::default(), unsent: Mutex::default() });
+    let job = Arc::new(Job::new(request, context)?);
     let outcome = job.run(planned).await;
     job.flush_cache(true).await;
     outcome?;
@@ -152,6 +155,17 @@ async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> 
 }
 
 impl Job {
+    fn new(request: &UploadRequest, context: &Context) -> Result<Self> {
+        let source = Arc::new(ManifestSource {
+            root: SourceRoot::open(&request.root, request.options.links)?,
+            manifest: Arc::clone(&request.manifest),
+        });
+        let limits = Limits::new(request.store.as_ref(), request.options.buffer_bytes);
+        let uploader = Uploader::new(Arc::clone(&request.store), limits, context.clone());
+        let (seen, unsent) = (Mutex::default(), Mutex::default());
+        Ok(Self { request: request.clone(), uploader, source, seen, unsent })
+    }
+
     async fn run(self: &Arc<Self>, planned: Vec<Planned>) -> Result<()> {
         let unseen = self.leave_out_cached(planned).await?;
         let threshold = self.request.options.small_file_threshold_bytes;
@@ -184,6 +198,7 @@ impl Job {
             index: planned.index,
             offset_bytes: planned.offset_bytes,
             file_size_bytes: u64::try_from(self.request.manifest.files.size_bytes(planned.index)).unwrap_or(0),
+            replace: false,
         };
         let flight = format!("{}|{}/{}", self.request.store.place(), object.bucket, object.key);
         let sent = match self.request.flights.run(flight, || self.uploader.ensure(&upload)).await {
@@ -223,18 +238,26 @@ impl Job {
         }
     }
 
-    /// Leaves out what the cache has, unless a sample shows that it can't be believed.
-    async fn leave_out_cached(self: &Arc<Self>, planned: Vec<Planned>) -> Result<Vec<Planned>> {
+    /// What the cache has, and the rest.
+    async fn split_by_cache(self: &Arc<Self>, planned: Vec<Planned>) -> (Vec<Planned>, Vec<Planned>) {
         let Some(cache) = self.request.check_cache.clone().filter(|_| !self.request.options.force_check) else {
-            return Ok(planned);
+            return (Vec::new(), planned);
         };
         let keys: Vec<String> = planned.iter().map(|planned| cache_key(&self.object(planned))).collect();
         let reader = Arc::clone(&cache);
         let seen = self.blocking(move || reader.seen(&keys)).await;
         self.log_cache_warnings(&cache);
         let (cached, unseen): (Vec<_>, Vec<_>) = planned.into_iter().zip(seen).partition(|(_, seen)| *seen);
-        let cached: Vec<Planned> = cached.into_iter().map(|(planned, _)| planned).collect();
-        let mut unseen: Vec<Planned> = unseen.into_iter().map(|(planned, _)| planned).collect();
+        let first = |pairs: Vec<(Planned, bool)>| pairs.into_iter().map(|(planned, _)| planned).collect();
+        (first(cached), first(unseen))
+    }
+
+    /// Leaves out what the cache has, unless a sample shows that it can't be believed.
+    async fn leave_out_cached(self: &Arc<Self>, planned: Vec<Planned>) -> Result<Vec<Planned>> {
+        let (cached, mut unseen) = self.split_by_cache(planned).await;
+        if cached.is_empty() {
+            return Ok(unseen);
+        }
         if self.sample_is_there(&cached).await? {
             for planned in &cached {
                 self.log_skip(planned, |path, object| {
@@ -247,7 +270,9 @@ impl Job {
         self.context().log(LogLevel::Debug, LOGGER, || {
             "The S3 check cache will be reset, as it names an object that S3 does not have".to_owned()
         });
-        self.blocking(move || cache.reset()).await;
+        if let Some(cache) = self.request.check_cache.clone() {
+            self.blocking(move || cache.reset()).await;
+        }
         unseen.extend(cached);
         Ok(unseen)
     }

@@ -5,6 +5,7 @@
 
 mod aio;
 mod credentials;
+mod download;
 mod errors;
 pub(crate) mod manifest;
 mod manifest_functions;
@@ -12,6 +13,8 @@ mod manifest_text;
 mod observer;
 pub(crate) mod pump;
 mod runtime;
+mod store;
+mod upload;
 
 use pyo3::prelude::*;
 
@@ -23,12 +26,16 @@ mod _native {
     #[pymodule_export]
     use super::aio::wait;
     #[pymodule_export]
+    use super::download::download_manifests;
+    #[pymodule_export]
     use super::manifest::ManifestTable;
     #[pymodule_export]
     use super::manifest_functions::{decode_manifest, encode_manifest, hash_data, hash_descriptor, validate_manifest};
 
     #[pymodule_export]
     use super::pump::Operation;
+    #[pymodule_export]
+    use super::upload::{head_object, put_bytes, put_local_file, sample_check_cache, upload};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

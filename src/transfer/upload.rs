@@ -56,6 +56,8 @@ pub struct ObjectUpload {
     pub offset_bytes: u64,
     /// The whole file's size in bytes.
     pub file_size_bytes: u64,
+    /// Send it even if something is there, and replace that: for keys that don't name their contents.
+    pub replace: bool,
 }
 
 /// What became of an object.
@@ -105,15 +107,19 @@ impl Uploader {
         if ask_first && self.is_there(upload).await? {
             return Ok(Sent::AlreadyThere);
         }
-        let sent = if upload.size_bytes <= PART_BYTES {
-            self.put(upload, !ask_first).await?
-        } else {
-            self.put_in_parts(upload).await?
-        };
+        let sent = self.send(upload, !ask_first).await?;
         if !ask_first {
             self.existing.note(sent == Sent::AlreadyThere);
         }
         Ok(sent)
+    }
+
+    async fn send(&self, upload: &ObjectUpload, if_absent: bool) -> Result<Sent> {
+        if upload.size_bytes <= PART_BYTES {
+            self.put(upload, if_absent).await
+        } else {
+            self.put_in_parts(upload).await
+        }
     }
 
     /// An object of another size is not what its key says; it is sent again.
@@ -222,7 +228,7 @@ impl Uploader {
         parts: &[UploadedPart],
     ) -> Result<Sent> {
         let _permit = self.or_cancelled(self.request()).await?;
-        match self.or_cancelled(self.store.complete_multipart(multipart, parts, true)).await? {
+        match self.or_cancelled(self.store.complete_multipart(multipart, parts, !upload.replace)).await? {
             Ok(PutOutcome::Created) => Ok(Sent::Uploaded),
             Ok(PutOutcome::AlreadyThere) => {
                 self.abort(multipart).await;

@@ -1,0 +1,81 @@
+//! Storing one local file under a key that does not name its contents.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result, S3Action};
+use crate::fs::open::OpenedFile;
+use crate::hash::Hasher;
+use crate::store::{ObjectKey, ObjectStore};
+use crate::transfer::context::Context;
+use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
+use crate::transfer::upload::{ObjectUpload, OpenSource, Uploader};
+
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Stores a file, over whatever is at the key. Links are resolved first.
+///
+/// The file is hashed before it is sent and checked while it is sent: what is stored is what was there at one moment.
+///
+/// # Errors
+/// [`Error::SourceFile`] where the file is missing, no regular file, unreadable, or changes meanwhile; S3's errors.
+pub async fn put_file(store: Arc<dyn ObjectStore>, path: PathBuf, object: ObjectKey, context: &Context) -> Result<()> {
+    let source = Arc::new(OneFile(path));
+    let reader = Arc::clone(&source);
+    let (expected, size_bytes) = match tokio::task::spawn_blocking(move || hash_file(&reader.0)).await {
+        Ok(outcome) => outcome?,
+        // Blocking work is never aborted, so this is its panic.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let limits = Limits::new(store.as_ref(), DEFAULT_BUFFER_BYTES);
+    let upload = ObjectUpload {
+        object,
+        expected,
+        size_bytes,
+        source: Arc::clone(&source) as Arc<dyn OpenSource>,
+        index: 0,
+        offset_bytes: 0,
+        file_size_bytes: size_bytes,
+        replace: true,
+    };
+    let outcome = Uploader::new(store, limits, context.clone()).ensure(&upload).await;
+    match outcome {
+        Ok(_) => {
+            context.progress.finish_file();
+            Ok(())
+        }
+        Err(Error::S3Service(mut error)) if error.action == S3Action::UploadingFile => {
+            error.message = format!("{} (Failed to upload {})", error.message, source.0.display());
+            Err(Error::S3Service(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn hash_file(path: &Path) -> Result<(crate::hash::ContentHash, u64)> {
+    use std::io::Read;
+    let mut opened = OpenedFile::open(path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut size_bytes = 0;
+    loop {
+        let read = opened.file.read(&mut buffer).map_err(|error| Error::source_file(path, &error))?;
+        if read == 0 {
+            return Ok((hasher.finish(), size_bytes));
+        }
+        hasher.update(&buffer[..read]);
+        size_bytes += read as u64;
+    }
+}
+
+struct OneFile(PathBuf);
+
+impl OpenSource for OneFile {
+    fn open(&self, _index: usize) -> Result<OpenedFile> {
+        OpenedFile::open(&self.0)
+    }
+
+    fn shown(&self, _index: usize) -> PathBuf {
+        self.0.clone()
+    }
+}

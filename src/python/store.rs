@@ -1,0 +1,61 @@
+//! How Python callers name an S3 endpoint.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+
+use super::pump::Call;
+use super::runtime::engine;
+use crate::error::Result;
+use crate::store::ObjectStore;
+use crate::store::s3::{S3Options, S3Store};
+
+/// What a call says about S3: a boto3 session or nothing, and how many connections.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct StoreArguments {
+    session: Option<Py<PyAny>>,
+    max_connections: Option<usize>,
+}
+
+/// The same, ready for other threads.
+pub(crate) struct StorePlan {
+    session: Option<Py<PyAny>>,
+    options: S3Options,
+}
+
+/// Requests under way at once where the caller did not say: enough to hide 30 ms of latency from a thousand files.
+const DEFAULT_CONNECTIONS: usize = 128;
+
+impl StoreArguments {
+    /// Reads what a session knows: region and profile. Its credentials are asked for later, and again.
+    pub(crate) fn plan(self, py: Python<'_>) -> PyResult<StorePlan> {
+        let mut options =
+            S3Options { max_connections: self.max_connections.unwrap_or(DEFAULT_CONNECTIONS), ..S3Options::default() };
+        if let Some(session) = &self.session {
+            let session = session.bind(py);
+            options.region = text(session, "region_name")?;
+            options.profile = text(session, "profile_name")?.filter(|profile| profile != "default");
+        }
+        Ok(StorePlan { session: self.session, options })
+    }
+}
+
+fn text(session: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>> {
+    let value = session.getattr_opt(name)?.filter(|value| value.is_instance_of::<pyo3::types::PyString>());
+    value.map(|value| value.extract()).transpose()
+}
+
+impl StorePlan {
+    /// The session, for the pump, and the rest, for the workers.
+    pub(crate) fn split(self) -> (Option<Py<PyAny>>, S3Options) {
+        (self.session, self.options)
+    }
+}
+
+/// Connects within a call, whose pump answers requests for credentials.
+pub(crate) async fn connect(mut options: S3Options, call: &Call) -> Result<Arc<dyn ObjectStore>> {
+    let engine = engine().map_err(|error| crate::Error::Sync(error.to_string()))?;
+    options.credentials.clone_from(&call.credentials);
+    Ok(Arc::new(S3Store::connect(&engine.s3, options).await?))
+}

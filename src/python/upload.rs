@@ -1,0 +1,196 @@
+//! Uploads from Python.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use super::manifest::manifest_from_python;
+use super::pump::{Caller, Operation};
+use super::runtime::engine;
+use super::store::{StoreArguments, connect};
+use crate::cache::s3_check_cache::S3CheckCache;
+use crate::fs::open::LinkPolicy;
+use crate::hash::{ContentHash, hash_bytes};
+use crate::ops::put_file;
+use crate::ops::upload_assets::{Document, UploadOptions, UploadRequest, cache_is_right, upload_assets};
+use crate::store::{ObjectKey, PutRequest};
+use crate::transfer::progress::ProgressSnapshot;
+
+/// What to upload: the items of a dictionary that `rusty_attachments.upload` makes.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct UploadArguments<'py> {
+    manifest: Bound<'py, PyAny>,
+    root: PathBuf,
+    bucket: String,
+    cas_prefix: String,
+    document: Option<DocumentArguments>,
+    /// `None` for no cache; an empty path for the default folder.
+    check_cache_dir: Option<PathBuf>,
+    force_check: bool,
+    small_file_threshold: u64,
+    follow_links: bool,
+}
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct DocumentArguments {
+    key: String,
+    body: Vec<u8>,
+    metadata: BTreeMap<String, String>,
+    content_type: Option<String>,
+}
+
+/// Begins to upload the files of a manifest, and then the manifest. Gives `(processed files, skipped files)`.
+#[pyfunction]
+pub(crate) fn upload(
+    py: Python<'_>,
+    store: StoreArguments,
+    tracker: Option<Py<PyAny>>,
+    request: UploadArguments<'_>,
+) -> PyResult<Operation> {
+    let manifest = manifest_from_python(&request.manifest)?;
+    let flights = engine()?.flights.clone();
+    let (session, options) = store.plan(py)?.split();
+    let links = if request.follow_links { LinkPolicy::Follow } else { LinkPolicy::Confine };
+    let upload_options = UploadOptions {
+        small_file_threshold_bytes: request.small_file_threshold,
+        force_check: request.force_check,
+        links,
+        ..UploadOptions::default()
+    };
+    let (root, bucket, cas_prefix) = (request.root, request.bucket, request.cas_prefix);
+    let cache_dir = request.check_cache_dir;
+    let document = request.document.map(DocumentArguments::into_document);
+    let work = async move |call: super::pump::Call| {
+        let store = connect(options, &call).await?;
+        let check_cache = cache_dir.map(open_cache);
+        let request = UploadRequest {
+            store,
+            manifest,
+            root,
+            bucket,
+            cas_prefix,
+            document,
+            check_cache,
+            flights,
+            options: upload_options,
+        };
+        upload_assets(request, &call.context).await?;
+        Ok(call.context.progress.snapshot())
+    };
+    let convert = |py: Python<'_>, counts: ProgressSnapshot| {
+        Ok((counts.processed_files, counts.skipped_files).into_pyobject(py)?.into_any().unbind())
+    };
+    Operation::start(py, Caller { tracker, session }, work, convert)
+}
+
+fn open_cache(folder: PathBuf) -> Arc<S3CheckCache> {
+    let folder = Some(folder).filter(|folder| !folder.as_os_str().is_empty());
+    Arc::new(S3CheckCache::open(folder.as_deref()))
+}
+
+/// Begins to ask S3 for some of the objects that the check cache has; gives whether all are there.
+#[pyfunction]
+pub(crate) fn sample_check_cache(
+    py: Python<'_>,
+    store: StoreArguments,
+    manifest: &Bound<'_, PyAny>,
+    place: (String, String),
+    check_cache_dir: PathBuf,
+) -> PyResult<Operation> {
+    let manifest = manifest_from_python(manifest)?;
+    let flights = engine()?.flights.clone();
+    let (session, options) = store.plan(py)?.split();
+    let work = async move |call: super::pump::Call| {
+        let store = connect(options, &call).await?;
+        let request = UploadRequest {
+            store,
+            manifest,
+            // No file is opened: any directory will do.
+            root: PathBuf::from("/"),
+            bucket: place.0,
+            cas_prefix: place.1,
+            document: None,
+            check_cache: Some(open_cache(check_cache_dir)),
+            flights,
+            options: UploadOptions::default(),
+        };
+        cache_is_right(&request, &call.context).await
+    };
+    let convert = |py: Python<'_>, right: bool| Ok(right.into_pyobject(py)?.to_owned().into_any().unbind());
+    Operation::start(py, Caller { tracker: None, session }, work, convert)
+}
+
+impl DocumentArguments {
+    fn into_document(self) -> Document {
+        Document { key: self.key, body: self.body.into(), metadata: self.metadata, content_type: self.content_type }
+    }
+}
+
+/// Begins to store bytes under a key.
+#[pyfunction]
+pub(crate) fn put_bytes(
+    py: Python<'_>,
+    store: StoreArguments,
+    bucket: String,
+    document: DocumentArguments,
+) -> PyResult<Operation> {
+    let (session, options) = store.plan(py)?.split();
+    let document = document.into_document();
+    let work = async move |call: super::pump::Call| {
+        let store = connect(options, &call).await?;
+        let object = ObjectKey::new(bucket, document.key.clone());
+        let ContentHash::Xxh128(hash) = hash_bytes(&document.body) else {
+            return Err(crate::Error::Sync("a hash of bytes is always XXH128".to_owned()));
+        };
+        let request = PutRequest {
+            object: &object,
+            body: document.body.clone(),
+            xxh128: Some(hash),
+            if_absent: false,
+            metadata: &document.metadata,
+            content_type: document.content_type.as_deref(),
+            action: crate::error::S3Action::UploadingBinaryFile,
+        };
+        store.put(request).await.map(drop)
+    };
+    Operation::start(py, Caller { tracker: None, session }, work, |py, ()| Ok(py.None()))
+}
+
+/// Begins to store a local file under a key.
+#[pyfunction]
+pub(crate) fn put_local_file(
+    py: Python<'_>,
+    store: StoreArguments,
+    tracker: Option<Py<PyAny>>,
+    path: PathBuf,
+    place: (String, String),
+) -> PyResult<Operation> {
+    let (session, options) = store.plan(py)?.split();
+    let work = async move |call: super::pump::Call| {
+        let store = connect(options, &call).await?;
+        put_file::put_file(store, path, ObjectKey::new(place.0, place.1), &call.context).await
+    };
+    Operation::start(py, Caller { tracker, session }, work, |py, ()| Ok(py.None()))
+}
+
+/// Begins to ask whether an object is there; gives its size in bytes or `None`.
+#[pyfunction]
+pub(crate) fn head_object(py: Python<'_>, store: StoreArguments, bucket: String, key: String) -> PyResult<Operation> {
+    if bucket.is_empty() {
+        return Err(PyValueError::new_err("The bucket has no name."));
+    }
+    let (session, options) = store.plan(py)?.split();
+    let work = async move |call: super::pump::Call| {
+        let store = connect(options, &call).await?;
+        store.head(&ObjectKey::new(bucket, key)).await
+    };
+    let convert = |py: Python<'_>, found: Option<crate::store::ObjectInfo>| {
+        Ok(found.map(|info| info.size_bytes).into_pyobject(py)?.into_any().unbind())
+    };
+    Operation::start(py, Caller { tracker: None, session }, work, convert)
+}
