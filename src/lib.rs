@@ -14,6 +14,7 @@ pub mod hash;
 pub mod path;
 
 pub mod manifest;
+pub mod path_mapping;
 pub mod settings;
 
 pub mod cache;

@@ -15,6 +15,8 @@ pub(crate) mod pump;
 mod runtime;
 mod store;
 mod upload;
+mod path_mapping;
+mod text;
 
 use pyo3::prelude::*;
 
@@ -39,6 +41,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("__version__", env!("CARGO_PKG_VERSION"))
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        super::path_mapping::register(module)
     }
 }
