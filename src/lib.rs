@@ -16,6 +16,7 @@ pub mod path;
 pub mod manifest;
 pub mod path_mapping;
 pub mod settings;
+pub mod worker;
 
 pub mod cache;
 pub mod fs;

@@ -1,9 +1,9 @@
 //! Asset manifests: what files a root has, held in columns, read and written as canonical JSON.
 
-mod canonical;
+pub(crate) mod canonical;
 mod decode;
 mod encode;
-mod json;
+pub(crate) mod json;
 mod strict;
 pub mod table;
 mod v2023;

@@ -17,6 +17,7 @@ mod store;
 mod upload;
 mod path_mapping;
 mod text;
+mod worker;
 
 use pyo3::prelude::*;
 
@@ -42,6 +43,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        super::path_mapping::register(module)
+        super::path_mapping::register(module)?;
+        super::worker::register(module)
     }
 }

@@ -1,0 +1,49 @@
+//! Worker properties and the detector of low transfer rates for Python.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+
+use super::path_mapping::raise;
+use super::text::Text;
+use crate::worker;
+
+/// Checks the JSON of a worker properties file, and gives it back without what is not known, as the agent would write it.
+#[pyfunction]
+#[allow(clippy::needless_pass_by_value, reason = "pyo3 extracts values")]
+fn normalize_worker_properties(py: Python<'_>, text: Text) -> PyResult<Text> {
+    let properties = worker::properties_from_json(&text.0).map_err(|error| raise(py, &error))?;
+    Ok(Text(worker::properties_to_json(&properties)))
+}
+
+/// Gives a download up after a series of low transfer rates; see `rusty_attachments.worker`.
+#[pyclass(frozen, module = "rusty_attachments._native")]
+pub(super) struct LowTransferRateDetector(Mutex<worker::LowTransferRateDetector>);
+
+#[pymethods]
+impl LowTransferRateDetector {
+    #[new]
+    fn new(threshold_bytes_per_second: f64, maximum_reports: u32) -> Self {
+        Self(Mutex::new(worker::LowTransferRateDetector::new(threshold_bytes_per_second, maximum_reports)))
+    }
+
+    fn observe(&self, transfer_rate: f64, processed_files: u64, processed_bytes: Option<u64>) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).observe(transfer_rate, processed_files, processed_bytes)
+    }
+
+    #[getter]
+    fn low_reports(&self) -> u32 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).low_reports()
+    }
+
+    #[getter]
+    fn failure_message(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failure_message()
+    }
+}
+
+/// Adds this file's names to the native module.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<LowTransferRateDetector>()?;
+    module.add_function(wrap_pyfunction!(normalize_worker_properties, module)?)
+}
