@@ -4,3 +4,5 @@
 
 mod layers;
 mod manifest;
+mod local_caches;
+mod local_hashing;

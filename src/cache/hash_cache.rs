@@ -7,8 +7,8 @@
 //!   another time zone, or the hour that repeats in autumn mislead. It is read only for files of which our table knows
 //!   nothing, and written along, so that the reference's tools stay warm.
 //!
-//! A file whose status changed within the clock's granularity of being hashed is not recorded: a later write in the same
-//! tick would leave every number as it is.
+//! A file whose status changed within a tick of its clock before it was hashed must not be recorded: a later write in the
+//! same tick would leave every number as it is. The callers see to that.
 
 use std::path::Path;
 
@@ -65,20 +65,6 @@ pub struct FileState {
     pub inode: u64,
 }
 
-impl FileState {
-    /// Whether the file rested when it was looked at, at `at_ns` (wall clock, nanoseconds since the epoch): a write after
-    /// that moment is sure to give it other times.
-    #[must_use]
-    pub const fn is_settled(&self, at_ns: i64) -> bool {
-        // A kernel's clock for files ticks every 1 to 10 ms. File systems without fractions of a second have ticks of up to
-        // two seconds (FAT).
-        const TICK_NS: i64 = 20_000_000;
-        const COARSE_TICK_NS: i64 = 2_000_000_000;
-        let tick = if self.ctime_ns % 1_000_000_000 == 0 { COARSE_TICK_NS } else { TICK_NS };
-        self.ctime_ns.saturating_add(tick) <= at_ns
-    }
-}
-
 /// A question to the cache.
 #[derive(Debug, Clone, Copy)]
 pub struct HashRequest<'a> {
@@ -97,10 +83,8 @@ pub struct HashRecord<'a> {
     pub path: &'a [u8],
     /// Which part of the file.
     pub range: ByteRange,
-    /// The file before and after it was hashed: the same.
+    /// The file before and after it was hashed: the same, and such that any later write changes it.
     pub state: FileState,
-    /// The wall clock when hashing began, nanoseconds since the epoch.
-    pub hashed_at_ns: i64,
     /// The hash.
     pub hash: &'a ContentHash,
 }
@@ -110,8 +94,8 @@ pub struct HashRecord<'a> {
 pub enum Lookup {
     /// The file is as it was when it was hashed.
     Hit(ContentHash),
-    /// The reference's table has a hash for this path and time. It should be recorded, so that it is checked better next
-    /// time.
+    /// The reference's table has a hash for this path and time. It is worth using only for a file that has rested, and
+    /// should then be recorded, so that it is checked better next time.
     ReferenceHit(ContentHash),
     /// The file is known and has changed.
     Stale(StaleReason),
@@ -169,16 +153,15 @@ impl HashCache {
         if found.len() == requests.len() { found } else { vec![Lookup::Absent; requests.len()] }
     }
 
-    /// Keeps many hashes, in one transaction. Files that had not settled when they were hashed are passed over.
+    /// Keeps many hashes, in one transaction.
     pub fn put_many(&self, records: &[HashRecord<'_>]) {
-        let settled = |record: &&HashRecord<'_>| record.state.is_settled(record.hashed_at_ns);
-        if !records.iter().any(|record| settled(&record)) {
+        if records.is_empty() {
             return;
         }
         self.database.with(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut writer = Writer::new(&transaction)?;
-            for record in records.iter().filter(settled) {
+            for record in records {
                 writer.put(record)?;
             }
             drop(writer);
@@ -379,7 +362,6 @@ fn look_up_reference(
     if is_empty {
         return Ok(());
     }
-    let now_ns = now_ns();
     let mut statement = connection.prepare_cached(SELECT_REFERENCE)?;
     for (request, found) in requests.iter().zip(found) {
         if *found != Lookup::Absent {
@@ -393,7 +375,7 @@ fn look_up_reference(
         let hash = row.get_ref(0)?.as_str().ok().and_then(parse_hex);
         *found = match hash {
             // What the text can't tell apart is hashed again.
-            Some(hash) if same_time && state.is_settled(now_ns) && !local_time::is_ambiguous(state.mtime_ns) => {
+            Some(hash) if same_time && !local_time::is_ambiguous(state.mtime_ns) => {
                 Lookup::ReferenceHit(ContentHash::Xxh128(hash))
             }
             Some(_) => Lookup::Stale(StaleReason::ModificationTime),
@@ -401,13 +383,6 @@ fn look_up_reference(
         };
     }
     Ok(())
-}
-
-/// The wall clock in nanoseconds since the epoch.
-#[must_use]
-pub fn now_ns() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -424,7 +399,7 @@ mod tests {
 
     fn put(cache: &HashCache, path: &[u8], hash: &ContentHash) {
         let range = ByteRange::WHOLE_FILE;
-        cache.put_many(&[HashRecord { path, range, state: OLD, hashed_at_ns: now_ns(), hash }]);
+        cache.put_many(&[HashRecord { path, range, state: OLD, hash }]);
     }
 
     #[test]
@@ -465,25 +440,6 @@ mod tests {
             assert_eq!(many, single);
             assert!(many.iter().any(|lookup| matches!(lookup, Lookup::Hit(_))));
         }
-    }
-
-    #[test]
-    fn a_file_that_has_not_settled_is_not_recorded() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = HashCache::open(Some(folder.path()));
-        let hash = hash_bytes(b"x");
-        let hashed_at_ns = OLD.ctime_ns + 1_000_000;
-        cache.put_many(&[HashRecord {
-            path: b"/a",
-            range: ByteRange::WHOLE_FILE,
-            state: OLD,
-            hashed_at_ns,
-            hash: &hash,
-        }]);
-        assert_eq!(cache.get_many(&[request(b"/a", OLD)]), [Lookup::Absent]);
-        let whole_seconds = FileState { ctime_ns: 1_600_000_000_000_000_000, ..OLD };
-        assert!(!whole_seconds.is_settled(whole_seconds.ctime_ns + 1_000_000_000), "a coarse clock");
-        assert!(whole_seconds.is_settled(whole_seconds.ctime_ns + 2_000_000_000));
     }
 
     #[test]

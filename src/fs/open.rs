@@ -8,6 +8,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -163,6 +164,22 @@ impl FileStamp {
             inode: stat.st_ino as u64,
             mode: stat.st_mode as u32 & 0o7777,
         }
+    }
+
+    /// How far the file system's clock moves at a time. Two writes within one tick leave the same times.
+    #[must_use]
+    pub const fn clock_tick(&self) -> Duration {
+        // A kernel's clock for files moves every 1 to 10 ms. File systems that keep no fractions of a second move by up to
+        // two seconds (FAT).
+        if self.ctime_ns % 1_000_000_000 == 0 { Duration::from_secs(2) } else { Duration::from_millis(20) }
+    }
+
+    /// Whether the file had rested for a tick by `now`, so that any later write shows in its stamp. Also false where the
+    /// file's clock is ahead of this machine's.
+    #[must_use]
+    pub fn is_settled(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(self.ctime_ns).is_ok_and(|ctime| Duration::from_nanos(ctime) + self.clock_tick() <= now)
     }
 
     /// The modification time as manifests hold it: whole microseconds, rounded down.

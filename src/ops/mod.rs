@@ -5,3 +5,5 @@ pub mod put_file;
 pub mod upload_assets;
 
 mod lanes;
+pub mod hash_files;
+pub mod in_parallel;

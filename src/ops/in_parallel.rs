@@ -1,0 +1,106 @@
+//! Blocking work on many things, on as many threads as serve.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::error::{Error, Result};
+
+/// How many things a thread takes at a time, at most: enough to make the taking cheap, few enough to end together.
+const MOST_AT_ONCE: usize = 64;
+
+/// One thread more than processors: one can wait for the disk while the others work.
+#[must_use]
+pub fn thread_count(things: usize) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (processors + 1).min(things.div_ceil(8)).max(1)
+}
+
+/// Calls `work(state, index)` for each index below `count`, on several threads, each with a state of its own, and gives the
+/// results in order. After the first error no new work begins; the error with the lowest index is returned, beside the
+/// results so far.
+pub fn map<S, T: Send>(
+    count: usize,
+    new_state: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize) -> Result<T> + Sync,
+) -> (Vec<Option<T>>, Option<Error>) {
+    let threads = thread_count(count);
+    let batch = (count / (threads * 4)).clamp(1, MOST_AT_ONCE);
+    let next = AtomicUsize::new(0);
+    let has_failed = AtomicBool::new(false);
+    let first_error: Mutex<Option<(usize, Error)>> = Mutex::new(None);
+    let run = || {
+        let mut state = new_state();
+        let mut results: Vec<(usize, T)> = Vec::with_capacity(count / threads + batch);
+        while !has_failed.load(Ordering::Relaxed) {
+            let start = next.fetch_add(batch, Ordering::Relaxed);
+            if start >= count {
+                break;
+            }
+            for index in start..count.min(start + batch) {
+                match work(&mut state, index) {
+                    Ok(result) => results.push((index, result)),
+                    Err(error) => {
+                        has_failed.store(true, Ordering::Relaxed);
+                        let mut first = first_error.lock().unwrap_or_else(PoisonError::into_inner);
+                        if first.as_ref().is_none_or(|(earlier, _)| index < *earlier) {
+                            *first = Some((index, error));
+                        }
+                        return results;
+                    }
+                }
+            }
+        }
+        results
+    };
+    let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let mut place =
+            |results: Vec<(usize, T)>| results.into_iter().for_each(|(index, result)| all[index] = Some(result));
+        place(run());
+        for helper in helpers {
+            match helper.join() {
+                Ok(results) => place(results),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    (all, first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map(|(_, error)| error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_order_and_each_index_is_done_once() {
+        let calls = AtomicUsize::new(0);
+        let (results, error) = map(
+            1000,
+            || (),
+            |(), index| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                Ok(index * 2)
+            },
+        );
+        assert!(error.is_none());
+        assert_eq!(calls.into_inner(), 1000);
+        assert!(results.into_iter().enumerate().all(|(index, result)| result == Some(index * 2)));
+    }
+
+    #[test]
+    fn an_error_stops_the_work_and_leaves_what_was_done() {
+        let (results, error) = map(
+            10_000,
+            || (),
+            |(), index| {
+                if index == 5 { Err(Error::Sync("five".to_owned())) } else { Ok(index) }
+            },
+        );
+        assert_eq!(error.map(|error| error.to_string()), Some("five".to_owned()));
+        assert_eq!(results[0], Some(0));
+        assert_eq!(results[5], None);
+        assert!(results.iter().filter(|result| result.is_none()).count() > 1);
+    }
+}
