@@ -1,7 +1,10 @@
 //! The local file system.
 
+pub mod glob;
+pub mod glob_component;
 pub mod open;
 pub mod path_list;
 pub mod permissions;
 pub mod stage;
 pub mod tree;
+pub mod walk;

@@ -41,6 +41,13 @@ impl PathList {
         self.push(&wtf8_from_os_str(path));
     }
 
+    /// Appends all paths of another list.
+    pub fn extend(&mut self, other: &Self) {
+        let offset = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|end| offset + end));
+    }
+
     /// The path at `index`, in WTF-8.
     ///
     /// # Panics

@@ -1,0 +1,197 @@
+//! Walking a tree on several threads.
+//!
+//! The `ignore` crate does the walking, with all its filters off: dot files are listed, and no `.gitignore` is obeyed. What is
+//! passed over is the caller's choice.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkBuilder, WalkState};
+
+use super::path_list::PathList;
+use crate::error::{Error, Result};
+use crate::path::wtf8_from_os_str;
+
+/// What an entry of a tree is; a link that is followed is what it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, where links are not followed.
+    Symlink,
+    /// A FIFO, a socket or a device.
+    Special,
+}
+
+/// What to do with an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// List it.
+    pub take: bool,
+    /// Walk what is below it, if it is a directory.
+    pub enter: bool,
+}
+
+/// What to walk.
+pub struct WalkRequest<'a> {
+    /// The directory.
+    pub root: &'a Path,
+    /// Whether links to directories are walked, and links to files are files.
+    pub follow_links: bool,
+    /// Decides about an entry by its path below the root (WTF-8). Called from several threads.
+    pub choose: &'a (dyn Fn(&[u8], EntryKind) -> Choice + Sync),
+    /// Whether to stop. Called from several threads.
+    pub is_cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// What was found, in no order.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// Files that were taken.
+    pub files: PathList,
+    /// Directories that were taken.
+    pub directories: PathList,
+    /// Links that were taken.
+    pub symlinks: PathList,
+    /// Links that lead back to a directory above them, which are not walked again; as full paths.
+    pub loops: Vec<PathBuf>,
+}
+
+/// Walks a tree. A root that is no directory has no entries.
+///
+/// # Errors
+/// [`Error::Io`] for a directory that can't be read.
+pub fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
+    if !request.root.is_dir() {
+        return Ok(Walked::default());
+    }
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let walker = WalkBuilder::new(request.root)
+        .standard_filters(false)
+        .hidden(false)
+        .follow_links(request.follow_links)
+        .threads(threads)
+        .build_parallel();
+    let shared = Shared { request, outcome: Mutex::default() };
+    walker.visit(&mut &shared);
+    let (walked, error) = shared.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    error.map_or(Ok(walked), Err)
+}
+
+struct Shared<'a> {
+    request: &'a WalkRequest<'a>,
+    outcome: Mutex<(Walked, Option<Error>)>,
+}
+
+impl<'s> ParallelVisitorBuilder<'s> for &'s Shared<'_> {
+    fn build(&mut self) -> Box<dyn ParallelVisitor + 's> {
+        Box::new(Visitor { shared: self, walked: Walked::default(), error: None })
+    }
+}
+
+/// One thread's part of the walk; what it found is added to the whole when it ends.
+struct Visitor<'s> {
+    shared: &'s Shared<'s>,
+    walked: Walked,
+    error: Option<Error>,
+}
+
+impl ParallelVisitor for Visitor<'_> {
+    fn visit(&mut self, entry: Result<DirEntry, ignore::Error>) -> WalkState {
+        if (self.shared.request.is_cancelled)() {
+            return WalkState::Quit;
+        }
+        match entry {
+            Ok(entry) => self.visit_entry(&entry),
+            Err(error) => self.visit_error(&error),
+        }
+    }
+}
+
+impl Visitor<'_> {
+    fn visit_entry(&mut self, entry: &DirEntry) -> WalkState {
+        let Ok(below) = entry.path().strip_prefix(self.shared.request.root) else { return WalkState::Continue };
+        if below.as_os_str().is_empty() {
+            return WalkState::Continue;
+        }
+        let kind = entry.file_type().map_or(EntryKind::Special, |kind| {
+            if kind.is_file() {
+                EntryKind::File
+            } else if kind.is_dir() {
+                EntryKind::Directory
+            } else if kind.is_symlink() {
+                EntryKind::Symlink
+            } else {
+                EntryKind::Special
+            }
+        });
+        let path = wtf8_from_os_str(below.as_os_str());
+        let choice = (self.shared.request.choose)(&path, kind);
+        if choice.take {
+            match kind {
+                EntryKind::File => self.walked.files.push(&path),
+                EntryKind::Directory => self.walked.directories.push(&path),
+                EntryKind::Symlink => self.walked.symlinks.push(&path),
+                EntryKind::Special => {}
+            }
+        }
+        if choice.enter { WalkState::Continue } else { WalkState::Skip }
+    }
+
+    fn visit_error(&mut self, error: &ignore::Error) -> WalkState {
+        let path = path_of(error).unwrap_or(self.shared.request.root);
+        if let Some(link) = looping_link(error) {
+            self.walked.loops.push(link.to_path_buf());
+            return WalkState::Continue;
+        }
+        let Some(reason) = io_error(error) else { return WalkState::Continue };
+        // A link that leads nowhere, or where we may not look, is no file; what vanished meanwhile is not there.
+        let is_directory = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        if !is_directory {
+            return WalkState::Continue;
+        }
+        let copy = reason.raw_os_error().map_or_else(|| reason.kind().into(), std::io::Error::from_raw_os_error);
+        self.error.get_or_insert(Error::io("read directory", path, copy));
+        WalkState::Quit
+    }
+}
+
+impl Drop for Visitor<'_> {
+    fn drop(&mut self) {
+        let mut outcome = self.shared.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, first_error) = &mut *outcome;
+        for (all, own) in [
+            (&mut all.files, &self.walked.files),
+            (&mut all.directories, &self.walked.directories),
+            (&mut all.symlinks, &self.walked.symlinks),
+        ] {
+            all.extend(own);
+        }
+        all.loops.append(&mut self.walked.loops);
+        if let Some(error) = self.error.take() {
+            first_error.get_or_insert(error);
+        }
+    }
+}
+
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } => path_of(err),
+        _ => None,
+    }
+}
+
+fn looping_link(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::Loop { child, .. } => Some(child),
+        ignore::Error::WithPath { err, .. } | ignore::Error::WithDepth { err, .. } => looping_link(err),
+        _ => None,
+    }
+}
+
+fn io_error(error: &ignore::Error) -> Option<&std::io::Error> {
+    error.io_error()
+}
