@@ -3,6 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod layers;
-mod manifest;
 mod local_caches;
 mod local_hashing;
+mod manifest;

@@ -4,6 +4,8 @@ import os
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Optional, TypedDict, final
+from collections.abc import Sequence
+from typing import Any, Optional, Union, final
 
 from ._operation import StoreArguments
 from .asset_manifests import BaseAssetManifest
@@ -107,3 +109,16 @@ class LowTransferRateDetector:
     def failure_message(self) -> str: ...
 
 def normalize_worker_properties(text: str) -> str: ...
+@final
+class CacheConnection:
+    @classmethod
+    def open(
+        cls, file: Union[str, os.PathLike[str]], table_name: str, create_query: str
+    ) -> tuple[CacheConnection, Optional[str]]: ...
+    def execute(self, sql: str, parameters: Optional[Sequence[Any]] = None) -> CacheRows: ...
+    def close(self) -> None: ...
+
+@final
+class CacheRows:
+    def fetchone(self) -> Optional[tuple[Any, ...]]: ...
+    def fetchall(self) -> list[tuple[Any, ...]]: ...

@@ -4,6 +4,7 @@
 //! that fails: whatever goes wrong with the file is reported once through `take_warnings`, a broken file is put aside, and
 //! lookups find nothing from then on. The files are the reference's (`SQLite`, its table names), so that both tools share them.
 
+pub mod connection;
 pub mod db;
 pub mod hash_cache;
 pub mod local_time;

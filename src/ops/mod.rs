@@ -4,6 +4,6 @@ pub mod download;
 pub mod put_file;
 pub mod upload_assets;
 
-mod lanes;
 pub mod hash_files;
 pub mod in_parallel;
+mod lanes;

@@ -4,6 +4,7 @@
 //! and serves signals, progress callbacks, credentials and log records in between.
 
 mod aio;
+mod caches;
 mod credentials;
 mod download;
 mod errors;
@@ -30,6 +31,7 @@ mod _native {
     use super::aio::wait;
     #[pymodule_export]
     use super::download::download_manifests;
+    use super::caches::{CacheConnection, CacheRows};
     #[pymodule_export]
     use super::manifest::ManifestTable;
     #[pymodule_export]
