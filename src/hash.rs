@@ -97,6 +97,12 @@ pub fn hash_bytes(bytes: &[u8]) -> ContentHash {
     ContentHash::Xxh128(xxhash_rust::xxh3::xxh3_128(bytes).to_be_bytes())
 }
 
+/// A hash of 64 bits for tables in memory; it names nothing.
+#[must_use]
+pub fn quick_hash(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes)
+}
+
 /// 32 lower-case hex digits.
 #[must_use]
 pub fn hex(bytes: [u8; 16]) -> String {
