@@ -42,6 +42,21 @@ pub struct Manifest {
     pub parent_manifest_hash: Option<String>,
 }
 
+impl Manifest {
+    /// The same manifest with other files; the total stays as it is.
+    #[must_use]
+    pub fn with_files(&self, files: FileTable) -> Self {
+        Self {
+            version: self.version,
+            hash_algorithm: self.hash_algorithm,
+            files,
+            directories: self.directories.clone(),
+            total_size_bytes: self.total_size_bytes,
+            parent_manifest_hash: self.parent_manifest_hash.clone(),
+        }
+    }
+}
+
 /// A directory of a v2025 manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {

@@ -53,13 +53,13 @@ impl ManifestTable {
 }
 
 /// Makes entry objects without running their constructors.
-struct Maker<'py> {
+pub(crate) struct Maker<'py> {
     class: Bound<'py, PyType>,
     new: Bound<'py, PyAny>,
 }
 
 impl<'py> Maker<'py> {
-    fn new(py: Python<'py>, version: ManifestVersion) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'py>, version: ManifestVersion) -> PyResult<Self> {
         static V2023: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let class = match version {
             ManifestVersion::V2023_03_03 => {
@@ -70,7 +70,7 @@ impl<'py> Maker<'py> {
         Ok(Self { class: class.clone(), new: class.getattr(intern!(py, "__new__"))? })
     }
 
-    fn make(&self, files: &FileTable, row: usize) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn make(&self, files: &FileTable, row: usize) -> PyResult<Bound<'py, PyAny>> {
         let py = self.class.py();
         let entry = self.new.call1((&self.class,))?;
         entry.setattr(intern!(py, "path"), string_from_wtf8(py, files.path(row).as_bytes())?)?;
@@ -207,12 +207,21 @@ pub(crate) fn untouched_table(paths: &Bound<'_, PyAny>) -> PyResult<Option<Arc<M
             None => files.push_from(&manifest.files, row),
         }
     }
-    Ok(Some(Arc::new(Manifest {
-        files,
-        directories: manifest.directories.clone(),
-        parent_manifest_hash: manifest.parent_manifest_hash.clone(),
-        ..*manifest
-    })))
+    Ok(Some(Arc::new(manifest.with_files(files))))
+}
+
+/// Whether Python objects of the entries may exist: in any list but a lazy one that nobody has touched.
+pub(crate) fn has_objects(paths: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = paths.py();
+    if !paths.get_type().is(lazy_paths_class(py)?) || paths.getattr(intern!(py, "_rows"))?.is_none() {
+        return Ok(true);
+    }
+    Ok(!paths.getattr(intern!(py, "_touched"))?.cast_into::<PyDict>()?.is_empty())
+}
+
+/// A `ValueError` that says what a Rust error says.
+pub(crate) fn value_error(error: &crate::error::Error) -> PyErr {
+    pyo3::exceptions::PyValueError::new_err(error.to_string())
 }
 
 /// Columns of any iterable of entries.

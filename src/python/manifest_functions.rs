@@ -7,11 +7,13 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
 
-use super::manifest::{ManifestTable, files_from_python, manifest_from_python, manifest_to_python, untouched_table};
+use super::manifest::{
+    ManifestTable, files_from_python, manifest_from_python, manifest_to_python, untouched_table, value_error,
+};
 use super::manifest_text::{Pieces, with_wtf8};
 use crate::error::Error;
 use crate::hash::{Hasher, hash_bytes};
-use crate::manifest::{self, Encoder, Manifest};
+use crate::manifest::{self, Encoder};
 
 /// How much of a text is written before Python takes it: the memory that encoding needs beside the result.
 const PIECE_BYTES: usize = 4 << 20;
@@ -88,10 +90,6 @@ pub(crate) fn encode_manifest<'py>(py: Python<'py>, manifest: &Bound<'py, PyAny>
     Ok(joined.map_or_else(|| PyString::new(py, ""), Pieces::finish))
 }
 
-fn value_error(error: &Error) -> PyErr {
-    pyo3::exceptions::PyValueError::new_err(error.to_string())
-}
-
 /// Sorts `paths` in place, as the reference's `encode` does: a lazy one by its columns, any other as a list.
 fn sort_paths(paths: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = paths.py();
@@ -109,12 +107,7 @@ fn sort_paths(paths: &Bound<'_, PyAny>) -> PyResult<()> {
     };
     let Some(order) = py.detach(|| manifest::canonical_order(&table.files)) else { return Ok(()) };
     let files = py.detach(|| table.files.select(&order));
-    let sorted = Manifest {
-        files,
-        directories: table.directories.clone(),
-        parent_manifest_hash: table.parent_manifest_hash.clone(),
-        ..*table
-    };
+    let sorted = table.with_files(files);
     let touched = paths.getattr(intern!(py, "_touched"))?.cast_into::<PyDict>()?;
     let moved = PyDict::new(py);
     if !touched.is_empty() {

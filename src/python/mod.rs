@@ -10,6 +10,7 @@ mod download;
 mod errors;
 pub(crate) mod manifest;
 mod manifest_functions;
+mod manifest_operations;
 mod manifest_text;
 mod observer;
 pub(crate) mod pump;
@@ -36,6 +37,8 @@ mod _native {
     use super::manifest::ManifestTable;
     #[pymodule_export]
     use super::manifest_functions::{decode_manifest, encode_manifest, hash_data, hash_descriptor, validate_manifest};
+    #[pymodule_export]
+    use super::manifest_operations::{ComparisonTable, compare_manifests, filter_manifest, merge_manifests};
 
     #[pymodule_export]
     use super::pump::Operation;

@@ -8,7 +8,12 @@ import sys
 
 import pytest
 
-from rusty_attachments.asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm, ManifestVersion
+from rusty_attachments.asset_manifests import (
+    BaseAssetManifest,
+    BaseManifestPath,
+    HashAlgorithm,
+    ManifestVersion,
+)
 from rusty_attachments.asset_manifests.decode import decode_manifest
 from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
 
@@ -41,7 +46,10 @@ def test_round_trip_is_byte_for_byte(manifest):
 
 def test_paths_are_a_list_in_all_that_is_done_to_it(manifest):
     paths = manifest.paths
-    plain = [ManifestPath(path=p.path, hash=p.hash, size=p.size, mtime=p.mtime) for p in decode_manifest(TEXT).paths]
+    plain = [
+        ManifestPath(path=p.path, hash=p.hash, size=p.size, mtime=p.mtime)
+        for p in decode_manifest(TEXT).paths
+    ]
     assert isinstance(paths, list)
     assert len(paths) == 5
     assert paths[0] is paths[0]
@@ -124,7 +132,12 @@ def test_encode_sorts_the_list_in_place(manifest):
 
 
 def test_dataclass_manners(manifest):
-    assert [f.name for f in dataclasses.fields(manifest)] == ["hashAlg", "paths", "manifestVersion", "totalSize"]
+    assert [f.name for f in dataclasses.fields(manifest)] == [
+        "hashAlg",
+        "paths",
+        "manifestVersion",
+        "totalSize",
+    ]
     assert [f.name for f in dataclasses.fields(ManifestPath)] == ["path", "hash", "size", "mtime"]
     assert copy.copy(manifest).paths is manifest.paths
     deep = copy.deepcopy(manifest)

@@ -40,7 +40,12 @@ class BaseManifestPath(Related, ABC):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BaseManifestPath):
             return NotImplemented
-        return (self.path, self.hash, self.size, self.mtime) == (other.path, other.hash, other.size, other.mtime)
+        return (self.path, self.hash, self.size, self.mtime) == (
+            other.path,
+            other.hash,
+            other.size,
+            other.mtime,
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

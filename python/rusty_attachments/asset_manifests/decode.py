@@ -38,5 +38,7 @@ def validate_manifest(manifest: dict[str, Any], version: ManifestVersion) -> tup
     Returns:
         Whether it is valid, and why not.
     """
-    problem = _native.validate_manifest(json.dumps(manifest), str(getattr(version, "value", version)))
+    if version not in (ManifestVersion.v2023_03_03, ManifestVersion.v2025_12_04_beta):
+        return False, f"Version {version} is not supported"
+    problem = _native.validate_manifest(json.dumps(manifest), version.value)
     return problem is None, problem
