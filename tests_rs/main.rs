@@ -6,3 +6,4 @@ mod layers;
 mod local_caches;
 mod local_hashing;
 mod manifest;
+mod rig;

@@ -66,6 +66,7 @@ pub enum Fault {
     /// The work is done, the reply is not sent.
     LostReply,
     /// 200 with an error document, without doing the work.
+    #[serde(rename = "error_in_200")]
     ErrorIn200 { code: Option<String> },
     /// The reply comes later.
     Delay { ms: u64 },

@@ -1,0 +1,45 @@
+"""Fixtures for every area: the test rig's S3 server, a fresh bucket, AWS clients that lead there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from rig.server import RigServer, StartedServer, aws_environment, built_example
+
+_bucket_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def rig_server() -> Iterator[RigServer]:
+    """One rig for the session: most tests want `rig`, which clears it."""
+    with RigServer() as server:
+        yield server
+
+
+@pytest.fixture
+def rig(rig_server: RigServer, monkeypatch: pytest.MonkeyPatch) -> RigServer:
+    """The rig, empty and without faults; the environment leads AWS clients to it."""
+    rig_server.reset(objects=True)
+    for name, value in rig_server.environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return rig_server
+
+
+@pytest.fixture
+def rig_bucket(rig: RigServer) -> str:
+    """An empty bucket that no other test has used, so that nothing cached can concern it."""
+    return rig.create_bucket(f"bucket-{next(_bucket_numbers)}")
+
+
+@pytest.fixture
+def s3_fs(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The strict server, s3s-fs, on an empty folder; yields its address."""
+    command = [str(built_example("s3_fs")), str(tmp_path / "s3_fs")]
+    with StartedServer(command) as server:
+        for name, value in aws_environment(server.endpoint).items():
+            monkeypatch.setenv(name, value)
+        yield server.endpoint

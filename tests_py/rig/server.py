@@ -1,0 +1,189 @@
+"""The test rig's S3 server (`examples/s3_rig`) for Python tests and drivers: start, steer, look into."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+#: Names a built binary; without it, the newest of target/{release,debug}/examples is taken.
+BINARY_VARIABLE = "RUSTY_ATTACHMENTS_RIG"
+
+ACCOUNT = "123456789012"
+
+
+def built_example(name: str, variable: str = "") -> Path:
+    """The built example; builds the debug one where there is none.
+
+    Args:
+        name: the example, `s3_rig` or `s3_fs`.
+        variable: environment variable that may name a built binary.
+    """
+    named = os.environ.get(variable) if variable else None
+    if named:
+        return Path(named)
+    folders = [
+        Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / kind / "examples"
+        for kind in ("release", "debug")
+    ]
+    built = [folder / name for folder in folders if (folder / name).exists()]
+    if built:
+        return max(built, key=lambda path: path.stat().st_mtime)
+    subprocess.run(["cargo", "build", "--quiet", "--example", name], cwd=REPOSITORY, check=True)
+    return folders[1] / name
+
+
+class StartedServer:
+    """A server process that prints its address and ends when its standard input closes."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.endpoint = self.process.stdout.readline().strip()
+        if not self.endpoint:
+            raise RuntimeError(f"{command[0]} printed no address (exit status {self.process.wait()})")
+
+    def close(self) -> None:
+        """Ends the process."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RigServer(StartedServer):
+    """The rig: `examples/s3_rig/rig/control.rs` says what can be asked of it, `faults.rs` what rules are."""
+
+    def __init__(self, *options: str) -> None:
+        super().__init__([str(built_example("s3_rig", BINARY_VARIABLE)), *options])
+        address = urlsplit(self.endpoint)
+        self.host, self.port = str(address.hostname), int(address.port or 80)
+
+    # -- steering ------------------------------------------------------------
+
+    def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None):
+        """One request, unsigned; returns (status, headers, body)."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            reply = connection.getresponse()
+            return reply.status, dict(reply.getheaders()), reply.read()
+        finally:
+            connection.close()
+
+    def control(self, method: str, what: str, value: Any = None) -> Any:
+        """`/_rig/<what>` with JSON both ways."""
+        body = b"" if value is None else json.dumps(value).encode()
+        status, _, reply = self.request(method, f"/_rig/{what}", body)
+        answer = json.loads(reply)
+        if status != 200:
+            raise ValueError(answer["error"])
+        return answer
+
+    def rules(self, *rules: dict[str, Any]) -> None:
+        """Replaces the fault rules."""
+        self.control("PUT", "rules", list(rules))
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        """Changes some settings, returns all."""
+        return self.control("PUT", "config", changes)
+
+    def reset(self, objects: bool = False) -> None:
+        """No rules, counts at zero, the settings of the start; with `objects`, no buckets either."""
+        self.control("POST", "reset?objects=1" if objects else "reset")
+
+    # -- looking ------------------------------------------------------------
+
+    def stats(self) -> dict[str, Any]:
+        """Counts since the last reset."""
+        return self.control("GET", "stats")
+
+    def count(self, operation: str) -> int:
+        """Requests of one operation since the last reset."""
+        return self.stats()["operations"].get(operation, 0)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Requests since `config(log=True)`."""
+        return self.control("GET", "log")
+
+    def objects(self, bucket: str, prefix: str = "", hashed: bool = False) -> list[dict[str, Any]]:
+        """Objects with size and metadata; with `hashed`, their xxh128."""
+        query = {"bucket": bucket, "prefix": prefix, **({"hash": "1"} if hashed else {})}
+        return self.control("GET", "objects?" + urlencode(query))
+
+    def uploads(self, bucket: str) -> list[dict[str, Any]]:
+        """Unfinished multipart uploads."""
+        return self.control("GET", "uploads?" + urlencode({"bucket": bucket}))
+
+    # -- objects, without a client ------------------------------------------------------------
+
+    def create_bucket(self, name: str) -> str:
+        """Makes the bucket, and returns its name."""
+        self.request("PUT", f"/{name}")
+        return name
+
+    def put(self, bucket: str, key: str, body: bytes, headers: dict[str, str] | None = None) -> None:
+        """Stores an object as it is, whatever its key says."""
+        status, _, reply = self.request("PUT", f"/{bucket}/{quote(key)}", body, headers)
+        if status != 200:
+            raise RuntimeError(f"{status}: {reply!r}")
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """The bytes of an object."""
+        status, _, reply = self.request("GET", f"/{bucket}/{quote(key)}")
+        if status != 200:
+            raise KeyError(f"{bucket}/{key}: {status}")
+        return reply
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Removes an object."""
+        self.request("DELETE", f"/{bucket}/{quote(key)}")
+
+    # -- clients ------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables that lead the AWS SDKs here and nowhere else."""
+        return aws_environment(self.endpoint)
+
+
+def aws_environment(endpoint: str) -> dict[str, str]:
+    """Environment variables that lead boto3 and the SDK for Rust to the endpoint, with s3s-fs's keys.
+
+    The account is named, so that neither side asks STS for it.
+    """
+    return {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "testsecret",
+        "AWS_ACCOUNT_ID": ACCOUNT,
+        "AWS_REGION": "us-west-2",
+        "AWS_DEFAULT_REGION": "us-west-2",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "DEADLINE_CLOUD_TELEMETRY_OPT_OUT": "true",
+    }
+
+
+if __name__ == "__main__":
+    with RigServer(*sys.argv[1:]) as server:
+        print(server.endpoint, flush=True)
+        sys.stdin.read()
