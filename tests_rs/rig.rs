@@ -1,8 +1,9 @@
 //! The test rig's S3 server agrees with s3s-fs, and its faults are the ones that were ordered.
 
 #[path = "../examples/s3_rig/rig/mod.rs"]
-pub mod server;
+pub mod s3_rig;
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -11,8 +12,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use s3_rig::{Rig, Rule};
 use serde_json::json;
-use server::{Rig, Rule};
 
 const PART: usize = 5 * 1024 * 1024;
 
@@ -94,10 +95,10 @@ async fn list(client: &Client, prefix: &str, delimiter: Option<&str>, page: i32)
             Err(error) => return failure(&error),
         };
         for object in output.contents() {
-            told.push_str(&format!("{}:{} ", object.key().unwrap(), object.size().unwrap()));
+            let _ = write!(told, "{}:{} ", object.key().unwrap(), object.size().unwrap());
         }
         for common in output.common_prefixes() {
-            told.push_str(&format!("[{}] ", common.prefix().unwrap()));
+            let _ = write!(told, "[{}] ", common.prefix().unwrap());
         }
         token = output.next_continuation_token().map(str::to_owned);
         if token.is_none() {
@@ -240,7 +241,7 @@ async fn wrong_checksums_are_refused() {
     };
     assert_eq!(failure(&with(header(&[0; 16])).send().await.unwrap_err()), "400 BadDigest");
     assert!(with(header(&hash)).send().await.is_ok());
-    let config = server::Config { xxhash128: server::XxhashMode::Reject, ..server::Config::default() };
+    let config = s3_rig::Config { xxhash128: s3_rig::XxhashMode::Reject, ..s3_rig::Config::default() };
     rig.shared.configure(config);
     assert_eq!(failure(&with(header(&hash)).send().await.unwrap_err()), "400 InvalidRequest");
 }
@@ -271,11 +272,11 @@ async fn multipart_follows_the_rules_of_s3() {
 #[tokio::test]
 async fn expected_owner_and_expired_tokens_are_looked_at() {
     let (rig, client) = rig_with(json!([])).await;
-    rig.shared.configure(server::Config { account: Some("1".into()), ..server::Config::default() });
+    rig.shared.configure(s3_rig::Config { account: Some("1".into()), ..s3_rig::Config::default() });
     let head = |owner: &str| client.head_bucket().bucket("bucket").expected_bucket_owner(owner).send();
     assert!(head("1").await.is_ok());
     assert!(failure(&head("2").await.unwrap_err()).starts_with("403"));
-    rig.shared.configure(server::Config { token_requests: Some(1), ..server::Config::default() });
+    rig.shared.configure(s3_rig::Config { token_requests: Some(1), ..s3_rig::Config::default() });
     assert_eq!(put(&client, "k", b"").await, "put");
     assert_eq!(put(&client, "k", b"").await, "400 ExpiredToken");
 }
@@ -293,7 +294,7 @@ async fn faults_strike_the_requests_that_they_name() {
     assert_eq!(put(&client, "lost", b"1").await, "0 -");
     assert!(rig.shared.store.bucket("bucket").unwrap().get("lost").is_some(), "the work is done");
     assert_eq!(rig.shared.faults.fired(), [1, 1]);
-    assert_eq!(rig.shared.stats.count(server::request::Operation::PutObject), 4);
+    assert_eq!(rig.shared.stats.count(s3_rig::request::Operation::PutObject), 4);
 }
 
 /// What a client without retries gets to see of a body of ten bytes.

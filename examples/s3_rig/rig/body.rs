@@ -8,11 +8,13 @@ use hyper::body::Incoming;
 use super::content::Content;
 use super::reply::{BrokenOff, Failure};
 
+/// Trailing headers: names in lower case.
+pub type Trailers = Vec<(String, String)>;
+
 /// A request's body without its framing.
 pub struct Payload {
     pub content: Content,
-    /// Trailing headers of an `aws-chunked` body: names in lower case.
-    pub trailers: Vec<(String, String)>,
+    pub trailers: Trailers,
 }
 
 /// Reads the whole body, or its first `limit` bytes: then the connection is to be broken off.
@@ -34,13 +36,13 @@ pub async fn collect(headers: &HeaderMap, mut body: Incoming) -> Result<Result<P
     let (parts, trailers) = match decoder {
         None => (plain, Vec::new()),
         Some(decoder) => match decoder.finish() {
-            Ok(decoded) => decoded,
+            Ok(finished) => finished,
             Err(failure) => return Ok(Err(failure)),
         },
     };
     let content = Content::new(parts);
-    let decoded = headers.get("x-amz-decoded-content-length").and_then(|value| value.to_str().ok()?.parse().ok());
-    if decoded.is_some_and(|expected: u64| expected != content.len()) {
+    let announced = headers.get("x-amz-decoded-content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|expected: u64| expected != content.len()) {
         return Ok(Err(incomplete()));
     }
     Ok(Ok(Payload { content, trailers }))
@@ -133,7 +135,7 @@ impl ChunkDecoder {
         Ok(())
     }
 
-    fn finish(self) -> Result<(Vec<Bytes>, Vec<(String, String)>), Failure> {
+    fn finish(self) -> Result<(Vec<Bytes>, Trailers), Failure> {
         // The last blank line is left out by some clients.
         if matches!(self.state, State::Done | State::Trailers) {
             Ok((self.parts, self.trailers))

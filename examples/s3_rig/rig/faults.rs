@@ -157,9 +157,9 @@ impl Faults {
 impl Active {
     fn strikes(&mut self, index: usize, key: &str, seed: u64) -> bool {
         let counted = if self.rule.per_key || self.rule.probability.is_some() { key } else { "" };
-        let seen = self.seen.entry(counted.to_owned()).or_default();
-        *seen += 1;
-        let nth = *seen;
+        let count = self.seen.entry(counted.to_owned()).or_default();
+        *count += 1;
+        let nth = *count;
         if nth <= self.rule.skip || !self.rule.nth.is_empty() && !self.rule.nth.contains(&nth) {
             return false;
         }

@@ -14,7 +14,7 @@ use super::reply::{Failure, ReplyBody, Response, Step};
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// Longer than any client waits.
-pub const FOREVER: Duration = Duration::from_secs(3_600);
+pub const FOREVER: Duration = Duration::from_hours(1);
 
 /// The failure that a status fault stands for.
 pub fn failure(status: u16, code: Option<&str>, message: Option<&str>, retry_after: Option<u64>) -> Failure {

@@ -1,4 +1,4 @@
-//! ListObjectsV2: prefixes, delimiters and pages.
+//! `ListObjectsV2`: prefixes, delimiters and pages.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

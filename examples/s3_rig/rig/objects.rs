@@ -1,5 +1,6 @@
 //! HEAD, GET, PUT, copy and DELETE of single objects.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -201,7 +202,7 @@ pub fn delete_many(bucket: &Bucket, payload: &Payload) -> Response {
     for key in xml::elements(&document, "Key").into_iter().map(xml::unescape) {
         bucket.delete(&key);
         if !quiet {
-            reply.push_str(&format!("<Deleted><Key>{}</Key></Deleted>", xml::escape(&key)));
+            let _ = write!(reply, "<Deleted><Key>{}</Key></Deleted>", xml::escape(&key));
         }
     }
     reply.push_str("</DeleteResult>");

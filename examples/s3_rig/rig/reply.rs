@@ -146,10 +146,8 @@ impl Failure {
     }
 
     pub fn precondition(condition: &str) -> Self {
-        let mut failure =
-            Self::new(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
-        failure.message.push_str(&format!(" ({condition})"));
-        failure
+        let message = format!("At least one of the pre-conditions you specified did not hold ({condition})");
+        Self::new(412, "PreconditionFailed", &message)
     }
 
     pub fn invalid_argument(message: &str) -> Self {

@@ -140,8 +140,8 @@ impl Shared {
             return Ok(());
         }
         let key = access_key(headers).unwrap_or_default();
-        let mut uses = lock(&self.token_uses);
-        let used = uses.entry(key.to_owned()).or_default();
+        let mut requests = lock(&self.token_uses);
+        let used = requests.entry(key.to_owned()).or_default();
         *used += 1;
         if config.token_requests.is_some_and(|limit| *used > limit)
             || config.expired_keys.iter().any(|expired| expired == key)
