@@ -28,7 +28,10 @@ def requests(method: str, body: bytes):
     while True:
         number += 1
         length = f"Content-Length: {len(body)}\r\n" if body else ""
-        yield f"{method} /bucket/Data/{number % 100_000:032x} HTTP/1.1\r\nHost: rig\r\n{length}\r\n".encode() + body
+        yield (
+            f"{method} /bucket/Data/{number % 100_000:032x} HTTP/1.1\r\nHost: rig\r\n{length}\r\n".encode()
+            + body
+        )
 
 
 def rate(server: RigServer, method: str, body: bytes, seconds: float) -> float:
