@@ -24,7 +24,7 @@ def files(folder: Path, count: int, size: int) -> None:
 
 
 def manifest_text(count: int, changed_every: int = 0, first: int = 0) -> str:
-    """A manifest v2023-03-03 in canonical form; with `changed_every`, each such entry has another hash and size."""
+    """A canonical manifest v2023-03-03; each `changed_every`th entry has another hash and size."""
     rows = []
     total = 0
     for number in range(first, first + count):

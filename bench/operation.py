@@ -1,8 +1,8 @@
 """One operation in a process of its own: set-up, a measured call, one line of JSON.
 
-`python operation.py PACKAGE STEP SPECIFICATION`: the package is `deadline.job_attachments` or `rusty_attachments`; both
-have the same modules, functions and arguments, so that one text serves both, and calls what users call with the default
-settings.
+`python operation.py PACKAGE STEP SPECIFICATION`: the package is `deadline.job_attachments` or
+`rusty_attachments`; both have the same modules, functions and arguments, so that one text serves both, and
+calls what users call with the default settings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The workloads of the benchmark: what is made, what is done with it, and what ours must reach.
 
-The ratios are those of the performance targets in `docs/performance.md`: reference's wall time by ours, pair by pair in
-one run, never absolute times.
+The ratios are those of the performance targets in `docs/performance.md`: reference's wall time by ours, pair
+by pair in one run, never absolute times.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Operation:
         name: what the row says.
         step: the function of `operation.py` that does it.
         target: how many times faster than the reference it must be.
-        quick_target: the same for the small workloads of `--quick`, where the reference's cost grows faster than the
-            workload and the full target can't be asked.
+        quick_target: the same for the small workloads of `--quick`, where the reference's cost grows faster
+            than the workload and the full target can't be asked.
         home: `fresh` (no caches), `keep` (those of the operation before) or `no check cache`.
         fresh_bucket: whether it starts with an empty bucket.
         transfers: whether the limit of a transfer's memory holds.

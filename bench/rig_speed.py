@@ -1,7 +1,7 @@
-"""How many small PUTs and GETs a second the rig serves to one client: the floor under every figure of the benchmark.
+"""How many small PUTs and GETs a second the rig serves to one client: the floor under the benchmark.
 
-`python bench/rig_speed.py [--seconds S]`: one process, keep-alive connections, requests written by hand, so that the
-client costs next to nothing.
+`python bench/rig_speed.py [--seconds S]`: one process, keep-alive connections, requests written by hand, so
+that the client costs next to nothing.
 """
 
 from __future__ import annotations

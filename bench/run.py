@@ -1,8 +1,9 @@
 """Measures ours against the reference, and prints a table with a verdict beside each target.
 
-`make bench`, or `python bench/run.py --help`. Both sides run the same calls with default settings, each in a process of
-its own, turn by turn, against the test rig's server in a third process. Folders stand on /dev/shm where there is one:
-otherwise the disk is what would be measured. Caches stand in a home folder on the disk, as users have them.
+`make bench`, or `python bench/run.py --help`. Both sides run the same calls with default settings, each in a
+process of its own, turn by turn, against the test rig's server in a third process. Folders stand on /dev/shm
+where there is one: otherwise the disk is what would be measured. Caches stand in a home folder on the disk,
+as users have them.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ def workspace() -> Optional[str]:
 
 
 def main() -> int:
-    """Runs what the command line asks for; the exit status is about the benchmark's working, not about targets."""
+    """Runs what the command line asks for; the exit status tells of failures, not of missed targets."""
     chosen = arguments()
     if not chosen.no_touch:
         touch_memory(chosen.quick)

@@ -23,7 +23,8 @@ class OperationFailed(Exception):
 def reference_python(named: Optional[str]) -> Path:
     """The interpreter of the reference's environment, which is set up if it is not there.
 
-    An environment of its own: nothing of ours may be beside it, and no `awscrt`, through which botocore would sign.
+    An environment of its own: nothing of ours may be beside it, and no `awscrt`, through which botocore
+    would sign.
     """
     if named:
         return Path(named)
