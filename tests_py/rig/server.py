@@ -146,6 +146,12 @@ class RigServer(StartedServer):
         if status != 200:
             raise RuntimeError(f"{status}: {reply!r}")
 
+    def store(self, body: bytes, bucket: str = "", prefix: str = "") -> str:
+        """Stores contents under the key that their hash spells; without a bucket only hashes. The hash."""
+        query = urlencode({"bucket": bucket, "prefix": prefix} if bucket else {})
+        _, _, reply = self.request("PUT", f"/_rig/cas?{query}", body)
+        return json.loads(reply)["xxh128"]
+
     def get(self, bucket: str, key: str) -> bytes:
         """The bytes of an object."""
         status, _, reply = self.request("GET", f"/{bucket}/{quote(key)}")

@@ -84,6 +84,12 @@ def test_the_oracle_sees_contents_under_a_wrong_key(rig, rig_bucket):
     assert row["size"] == 0
 
 
+def test_contents_are_stored_under_their_hash(rig, rig_bucket):
+    digest = rig.store(b"hello", rig_bucket, "root/Data/")
+    assert digest == "b5e9c1ad071b3e7fc779cfaa5e523818" == rig.store(b"hello")
+    assert rig.get(rig_bucket, f"root/Data/{digest}.xxh128") == b"hello"
+
+
 def test_each_test_starts_clean(rig, rig_bucket):
     assert rig.objects(rig_bucket) == []
     assert rig.config()["delay_ms"] == 0

@@ -5,29 +5,34 @@
 //! | `GET /_rig/stats` | counts by operation, bytes, connections, the most requests at once, faults by rule |
 //! | `GET /_rig/objects?bucket=B&prefix=P&hash=1` | objects with size, metadata and, with `hash`, xxh128 |
 //! | `GET /_rig/uploads?bucket=B` | unfinished multipart uploads |
+//! | `PUT /_rig/cas?bucket=B&prefix=P` | stores the body under `P<its xxh128>.xxh128`; without a bucket, only hashes it |
 //! | `GET /_rig/log` | requests since `log` was turned on |
 //! | `PUT /_rig/rules` | replaces the fault rules by a list of rules |
 //! | `GET`, `PUT /_rig/config` | the settings; a PUT may name some of them |
 //! | `POST /_rig/reset` | counts to zero, no rules, the settings of the start; `?objects=1` also drops all buckets |
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::content::Content;
 use super::faults::Rule;
 use super::reply::{Response, text_response};
 use super::request::Query;
 use super::server::Shared;
-use super::store::{Bucket, Headers, lock};
+use super::store::{Bucket, Headers, Object, lock};
 
-pub fn handle(shared: &Shared, method: &Method, path: &str, query: &Query, body: &[u8]) -> Response {
+pub fn handle(shared: &Shared, method: &Method, path: &str, query: &Query, content: Content) -> Response {
+    let body = &content.to_vec();
     let outcome = match (method.as_str(), path) {
         ("GET", "/_rig/stats") => Ok(shared.stats.report(&shared.faults.fired())),
         ("GET", "/_rig/objects") => Ok(objects(shared, query)),
         ("GET", "/_rig/uploads") => Ok(uploads(shared, query)),
         ("GET", "/_rig/log") => Ok(Value::Array(lock(&shared.log).clone())),
         ("GET", "/_rig/config") => Ok(json!(*shared.config())),
+        ("PUT" | "POST", "/_rig/cas") => Ok(store(shared, query, content)),
         ("PUT" | "POST", "/_rig/rules") => rules(shared, body),
         ("PUT" | "POST", "/_rig/config") => configure(shared, body),
         ("PUT" | "POST", "/_rig/reset") => {
@@ -44,6 +49,23 @@ pub fn handle(shared: &Shared, method: &Method, path: &str, query: &Query, body:
             response
         }
     }
+}
+
+/// What an uploader of job attachments would have made of the body.
+fn store(shared: &Shared, query: &Query, content: Content) -> Value {
+    let hash = content.xxh128_hex();
+    if let Some(bucket) = query.get("bucket") {
+        let object = Object {
+            content,
+            etag: hash.clone(),
+            modified: SystemTime::now(),
+            headers: Vec::new(),
+            checksums: Vec::new(),
+        };
+        let key = format!("{}{hash}.xxh128", query.get("prefix").unwrap_or_default());
+        shared.store.create_bucket(bucket).0.put(&key, object, false);
+    }
+    json!({ "xxh128": hash })
 }
 
 fn rules(shared: &Shared, body: &[u8]) -> Result<Value, String> {

@@ -232,7 +232,7 @@ async fn answer(
     if parts.uri.path().starts_with("/_rig/") {
         let Ok(payload) = body::collect(&parts.headers, incoming).await? else { return Err(BrokenOff) };
         let query = Query::parse(parts.uri.query());
-        return Ok(control::handle(&shared, &parts.method, parts.uri.path(), &query, &payload.content.to_vec()));
+        return Ok(control::handle(&shared, &parts.method, parts.uri.path(), &query, payload.content));
     }
     let target = match Target::parse(&parts) {
         Ok(target) => target,
