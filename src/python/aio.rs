@@ -9,6 +9,12 @@ use pyo3::prelude::*;
 use super::pump::Operation;
 use super::runtime::engine;
 
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(wait, module)?)?;
+    Ok(())
+}
+
 /// How long a wait lasts at most, so that progress is shown while nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
 

@@ -9,6 +9,13 @@ use pyo3::types::{PyBytes, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 
 use crate::cache::connection::{SharedConnection, SqlError, SqlValue};
 
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<CacheConnection>()?;
+    module.add_class::<CacheRows>()?;
+    Ok(())
+}
+
 /// A connection to a cache's file. Threads may share it; each statement is a transaction of its own.
 #[pyclass(frozen, module = "rusty_attachments._native")]
 pub(crate) struct CacheConnection {

@@ -15,6 +15,12 @@ use crate::ops::download::{
 use crate::path::wtf8_from_os_str;
 use crate::transfer::download::Verify;
 
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(download_manifests, module)?)?;
+    Ok(())
+}
+
 /// What to download: the items of a dictionary that `rusty_attachments.download` makes.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]

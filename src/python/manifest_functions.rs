@@ -15,6 +15,17 @@ use crate::error::Error;
 use crate::hash::{Hasher, hash_bytes};
 use crate::manifest::{self, Encoder};
 
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ManifestTable>()?;
+    module.add_function(wrap_pyfunction!(decode_manifest, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_manifest, module)?)?;
+    module.add_function(wrap_pyfunction!(hash_data, module)?)?;
+    module.add_function(wrap_pyfunction!(hash_descriptor, module)?)?;
+    module.add_function(wrap_pyfunction!(validate_manifest, module)?)?;
+    Ok(())
+}
+
 /// How much of a text is written before Python takes it: the memory that encoding needs beside the result.
 const PIECE_BYTES: usize = 4 << 20;
 

@@ -19,6 +19,15 @@ use super::manifest_text::with_wtf8;
 use crate::error::Error;
 use crate::manifest::{self, Difference, DistinctPaths, FileStatus, Manifest, ManifestVersion, PathFilter};
 
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<ComparisonTable>()?;
+    module.add_function(wrap_pyfunction!(compare_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(filter_manifest, module)?)?;
+    module.add_function(wrap_pyfunction!(merge_manifests, module)?)?;
+    Ok(())
+}
+
 /// Merges at least one manifest.
 #[pyfunction]
 pub(crate) fn merge_manifests<'py>(

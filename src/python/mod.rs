@@ -13,12 +13,12 @@ mod manifest_functions;
 mod manifest_operations;
 mod manifest_text;
 mod observer;
+mod path_mapping;
 pub(crate) mod pump;
 mod runtime;
 mod store;
-mod upload;
-mod path_mapping;
 mod text;
+mod upload;
 mod worker;
 
 use pyo3::prelude::*;
@@ -28,27 +28,19 @@ use pyo3::prelude::*;
 mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
-    #[pymodule_export]
-    use super::aio::wait;
-    #[pymodule_export]
-    use super::download::download_manifests;
-    use super::caches::{CacheConnection, CacheRows};
-    #[pymodule_export]
-    use super::manifest::ManifestTable;
-    #[pymodule_export]
-    use super::manifest_functions::{decode_manifest, encode_manifest, hash_data, hash_descriptor, validate_manifest};
-    #[pymodule_export]
-    use super::manifest_operations::{ComparisonTable, compare_manifests, filter_manifest, merge_manifests};
-
-    #[pymodule_export]
-    use super::pump::Operation;
-    #[pymodule_export]
-    use super::upload::{head_object, put_bytes, put_local_file, sample_check_cache, upload};
-
+    /// Each submodule registers its own functions and classes.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        super::pump::register(module)?;
+        super::aio::register(module)?;
+        super::caches::register(module)?;
+        super::download::register(module)?;
+        super::manifest_functions::register(module)?;
+        super::manifest_operations::register(module)?;
         super::path_mapping::register(module)?;
-        super::worker::register(module)
+        super::upload::register(module)?;
+        super::worker::register(module)?;
+        Ok(())
     }
 }

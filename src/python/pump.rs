@@ -27,6 +27,11 @@ use crate::store::credentials::CredentialSource;
 use crate::transfer::context::{CancellationToken, Context, LogLevel, LogRecord};
 use crate::transfer::progress::Progress;
 
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Operation>()
+}
+
 /// How long the caller waits at most before it looks at signals and progress again.
 const TICK: Duration = Duration::from_millis(100);
 /// How long a call that ends early waits for its workers to put things in order. With the tick it stays below the half

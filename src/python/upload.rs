@@ -19,6 +19,16 @@ use crate::ops::upload_assets::{Document, UploadOptions, UploadRequest, cache_is
 use crate::store::{ObjectKey, PutRequest};
 use crate::transfer::progress::ProgressSnapshot;
 
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(head_object, module)?)?;
+    module.add_function(wrap_pyfunction!(put_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(put_local_file, module)?)?;
+    module.add_function(wrap_pyfunction!(sample_check_cache, module)?)?;
+    module.add_function(wrap_pyfunction!(upload, module)?)?;
+    Ok(())
+}
+
 /// What to upload: the items of a dictionary that `rusty_attachments.upload` makes.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
