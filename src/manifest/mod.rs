@@ -9,6 +9,7 @@ mod filter;
 pub(crate) mod json;
 mod merge;
 mod pattern;
+mod reshape;
 mod strict;
 pub mod table;
 mod v2023;
@@ -22,5 +23,9 @@ pub use encode::{Encoder, encode};
 pub use filter::PathFilter;
 pub use merge::merge;
 pub use pattern::Pattern;
+pub use reshape::{convert, partition, subtree, with_prefix};
 pub use strict::check_strictly;
 pub use table::{Content, Directory, FileTable, Manifest, ManifestVersion};
+pub use v2025::{
+    CHUNK_SIZE_BYTES, LONGEST_PATH_BYTES, apply_diff, apply_diffs, compute_diff, name_problem, target_problem,
+};
