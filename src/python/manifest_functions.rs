@@ -8,12 +8,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
 
 use super::manifest::{
-    ManifestTable, files_from_python, manifest_from_python, manifest_to_python, untouched_table, value_error,
+    ManifestTable, files_from_python, manifest_error, manifest_from_python, manifest_to_python, table_of, version_of,
 };
 use super::manifest_text::{Pieces, with_wtf8};
 use crate::error::Error;
 use crate::hash::{Hasher, hash_bytes};
-use crate::manifest::{self, Encoder};
+use crate::manifest::{self, Encoder, ManifestVersion};
 
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -52,7 +52,6 @@ pub(crate) fn decode_manifest(py: Python<'_>, text: &Bound<'_, PyString>, strict
 
 /// The exception for a manifest that can't be read.
 fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: Error) -> PyResult<PyErr> {
-    static INVALID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static JSON: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     if let Error::Json { message, position, .. } = &error {
         if text.len()? <= EXPLAINED_BY_PYTHON_BYTES {
@@ -64,8 +63,7 @@ fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: Error) -> PyR
         let class = JSON.import(py, "json", "JSONDecodeError")?;
         return Ok(PyErr::from_value(class.call1((message, text, *position))?));
     }
-    let class = INVALID.import(py, "rusty_attachments.exceptions", "ManifestDecodeValidationError")?;
-    Ok(PyErr::from_value(class.call1((error.to_string(),))?))
+    Ok(manifest_error(py, &error))
 }
 
 /// Says what is wrong with a document, or `None`; hashes may have any form.
@@ -78,9 +76,9 @@ pub(crate) fn validate_manifest(py: Python<'_>, text: &Bound<'_, PyString>, vers
 /// Canonical JSON of a manifest; its `paths` end up in the order in which they are written.
 #[pyfunction]
 pub(crate) fn encode_manifest<'py>(py: Python<'py>, manifest: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
-    sort_paths(&manifest.getattr(intern!(py, "paths"))?)?;
+    sort_paths(&manifest.getattr(intern!(py, "paths"))?, version_of(manifest)?)?;
     let columns = manifest_from_python(manifest)?;
-    let mut encoder = py.detach(|| Encoder::canonical(&columns)).map_err(|error| value_error(&error))?;
+    let mut encoder = py.detach(|| Encoder::canonical(&columns)).map_err(|error| manifest_error(py, &error))?;
     let mut joined = None;
     loop {
         let (piece, more) = py
@@ -88,7 +86,7 @@ pub(crate) fn encode_manifest<'py>(py: Python<'py>, manifest: &Bound<'py, PyAny>
                 let mut piece = Vec::with_capacity(PIECE_BYTES + (64 << 10));
                 encoder.fill(&mut piece, PIECE_BYTES).map(|more| (piece, more))
             })
-            .map_err(|error| value_error(&error))?;
+            .map_err(|error| manifest_error(py, &error))?;
         let piece = PyString::from_bytes(py, &piece)?;
         joined = Some(match joined {
             None => Pieces::new(piece),
@@ -102,10 +100,10 @@ pub(crate) fn encode_manifest<'py>(py: Python<'py>, manifest: &Bound<'py, PyAny>
 }
 
 /// Sorts `paths` in place, as the reference's `encode` does: a lazy one by its columns, any other as a list.
-fn sort_paths(paths: &Bound<'_, PyAny>) -> PyResult<()> {
+fn sort_paths(paths: &Bound<'_, PyAny>, version: ManifestVersion) -> PyResult<()> {
     let py = paths.py();
-    let Some(table) = untouched_table(paths)? else {
-        let files = files_from_python(paths)?;
+    let Some(table) = table_of(paths)? else {
+        let files = files_from_python(paths, version)?;
         if let Some(order) = py.detach(|| manifest::canonical_order(&files)) {
             let sorted = PyList::empty(py);
             for row in order {

@@ -5,18 +5,18 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyIndexError, PyNotImplementedError};
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
 use super::manifest::{
-    Maker, files_from_python, has_objects, lazy_paths, manifest_from_python, manifest_to_python, untouched_table,
-    value_error,
+    files_from_python, has_objects, lazy_paths, manifest_error, manifest_from_python, manifest_to_python,
+    named_version, table_of,
 };
+use super::manifest_entry::Maker;
 use super::manifest_text::with_wtf8;
-use crate::error::Error;
 use crate::manifest::{self, Difference, DistinctPaths, FileStatus, Manifest, ManifestVersion, PathFilter};
 
 /// Adds what this module has for Python.
@@ -51,8 +51,7 @@ pub(crate) fn merge_manifests<'py>(
     match merged {
         Ok(Some(merged)) => Ok(Some(manifest_to_python(py, Arc::new(merged))?.into_bound(py))),
         Ok(None) => Ok(None),
-        Err(Error::NotSupported(message)) => Err(PyNotImplementedError::new_err(message)),
-        Err(error) => Err(value_error(&error)),
+        Err(error) => Err(manifest_error(py, &error)),
     }
 }
 
@@ -200,13 +199,13 @@ pub(crate) fn compare_manifests<'py>(
 
 /// Columns of a list of entries, whatever manifest it belongs to.
 fn columns_of_paths(paths: &Bound<'_, PyAny>) -> PyResult<Arc<Manifest>> {
-    if let Some(table) = untouched_table(paths)? {
+    if let Some(table) = table_of(paths)? {
         return Ok(table);
     }
     Ok(Arc::new(Manifest {
         version: ManifestVersion::V2023_03_03,
         hash_algorithm: crate::hash::HashAlgorithm::Xxh128,
-        files: files_from_python(paths)?,
+        files: files_from_python(paths, ManifestVersion::V2023_03_03)?,
         directories: Vec::new(),
         total_size_bytes: 0,
         parent_manifest_hash: None,
@@ -244,4 +243,88 @@ pub(crate) fn filter_manifest<'py>(
     let copied = py.import(intern!(py, "copy"))?.call_method1(intern!(py, "copy"), (manifest,))?;
     copied.setattr(intern!(py, "paths"), chosen)?;
     Ok(Some(copied))
+}
+
+/// Runs an operation on manifests that gives one.
+fn run<'py>(
+    py: Python<'py>,
+    operation: impl FnOnce() -> crate::error::Result<Manifest> + Send,
+) -> PyResult<Bound<'py, PyAny>> {
+    let manifest = py.detach(operation).map_err(|error| manifest_error(py, &error))?;
+    Ok(manifest_to_python(py, Arc::new(manifest))?.into_bound(py))
+}
+
+/// The diff manifest between two snapshots.
+#[pyfunction]
+pub(crate) fn compute_manifest_diff<'py>(
+    parent: &Bound<'py, PyAny>,
+    current: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (before, now) = (manifest_from_python(parent)?, manifest_from_python(current)?);
+    run(parent.py(), || manifest::compute_diff(&before, &now))
+}
+
+/// A snapshot with diffs applied to it.
+#[pyfunction]
+pub(crate) fn apply_manifest_diffs<'py>(
+    snapshot: &Bound<'py, PyAny>,
+    diffs: Vec<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let base = manifest_from_python(snapshot)?;
+    let diffs = diffs.iter().map(manifest_from_python).collect::<PyResult<Vec<_>>>()?;
+    run(snapshot.py(), || {
+        let borrowed: Vec<&Manifest> = diffs.iter().map(AsRef::as_ref).collect();
+        manifest::apply_diffs(&base, &borrowed)
+    })
+}
+
+/// What is below a directory, as a manifest of its own.
+#[pyfunction]
+pub(crate) fn subtree_manifest<'py>(
+    manifest: &Bound<'py, PyAny>,
+    root: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let columns = manifest_from_python(manifest)?;
+    let root = with_wtf8(root, <[u8]>::to_vec)?;
+    run(manifest.py(), || manifest::subtree(&columns, &root))
+}
+
+/// A manifest with a directory put before all its paths.
+#[pyfunction]
+pub(crate) fn prefix_manifest<'py>(
+    manifest: &Bound<'py, PyAny>,
+    prefix: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let columns = manifest_from_python(manifest)?;
+    let prefix = with_wtf8(prefix, <[u8]>::to_vec)?;
+    run(manifest.py(), || manifest::with_prefix(&columns, &prefix))
+}
+
+/// A manifest for each root, and one for the rest.
+#[pyfunction]
+pub(crate) fn partition_manifest<'py>(
+    py: Python<'py>,
+    manifest: &Bound<'py, PyAny>,
+    roots: Vec<Bound<'py, PyString>>,
+) -> PyResult<(Vec<Py<PyAny>>, Py<PyAny>)> {
+    let columns = manifest_from_python(manifest)?;
+    let roots = roots.iter().map(|root| with_wtf8(root, <[u8]>::to_vec)).collect::<PyResult<Vec<_>>>()?;
+    let (parts, rest) = py
+        .detach(|| {
+            let borrowed: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
+            manifest::partition(&columns, &borrowed)
+        })
+        .map_err(|error| manifest_error(py, &error))?;
+    let parts = parts.into_iter().map(|part| manifest_to_python(py, Arc::new(part))).collect::<PyResult<_>>()?;
+    Ok((parts, manifest_to_python(py, Arc::new(rest))?))
+}
+
+/// A manifest in another version.
+#[pyfunction]
+pub(crate) fn convert_manifest<'py>(manifest: &Bound<'py, PyAny>, version: &str) -> PyResult<Bound<'py, PyAny>> {
+    let columns = manifest_from_python(manifest)?;
+    let Some(version) = named_version(version) else {
+        return Err(PyValueError::new_err(format!("No model for asset manifest version: {version}")));
+    };
+    run(manifest.py(), || manifest::convert(&columns, version))
 }

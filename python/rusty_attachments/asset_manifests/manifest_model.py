@@ -28,10 +28,12 @@ class ManifestModelRegistry:
         """Enters the models of all versions."""
         # These modules import this one.
         from .v2023_03_03 import ManifestModel as _Model2023
+        from .v2025_12_04 import ManifestModel as _Model2025
 
         cls._asset_manifest_mapping = {
             **cls._asset_manifest_mapping,
             ManifestVersion.v2023_03_03: _Model2023,
+            ManifestVersion.v2025_12_04_beta: _Model2025,
         }
 
     @classmethod

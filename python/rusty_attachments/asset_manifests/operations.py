@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING, Optional
 from .. import _native
 from ._lazy_list import LazyList
 from .base_manifest import BaseAssetManifest, BaseManifestPath
+from .versions import ManifestVersion
 
 if TYPE_CHECKING:
     from ..models import FileStatus
 
-__all__ = ["Differences", "compare_manifest", "filter_manifests", "merge_asset_manifests"]
+__all__ = [
+    "Differences",
+    "apply_diffs",
+    "compare_manifest",
+    "compute_diff",
+    "convert",
+    "filter_manifests",
+    "merge_asset_manifests",
+    "partition",
+    "subtree",
+    "with_prefix",
+]
 
 
 class Differences(LazyList["tuple[FileStatus, BaseManifestPath]"]):
@@ -102,3 +114,84 @@ def filter_manifests(
         if chosen:
             filtered[root] = chosen
     return filtered
+
+
+def compute_diff(parent: BaseAssetManifest, current: BaseAssetManifest) -> BaseAssetManifest:
+    """Computes the diff manifest that leads from one snapshot to another.
+
+    An entry counts as changed if its contents, size, time or execute bit differ. Of duplicate paths the last entry counts. A
+    directory that became a file, or the other way, is deleted and added. `totalSize` is that of the entries in the diff.
+
+    Args:
+        parent: A snapshot of version 2025-12-04-beta; the diff carries its hash.
+        current: The snapshot to reach.
+
+    Raises:
+        NotImplementedError: One of them is no snapshot of that version, or the hash algorithms differ.
+        ManifestDecodeValidationError: `parent` holds what the format refuses.
+    """
+    return _native.compute_manifest_diff(parent, current)
+
+
+def apply_diffs(snapshot: BaseAssetManifest, diffs: Sequence[BaseAssetManifest]) -> BaseAssetManifest:
+    """Applies diff manifests in order, each to what the one before has made.
+
+    Changed files keep their place, new ones come last. Files below a deleted directory are deleted only by name. Deleting
+    what is not there changes nothing.
+
+    Raises:
+        NotImplementedError: The first is no snapshot of version 2025-12-04-beta, another is no diff, or the hash
+            algorithms differ.
+        ManifestDecodeValidationError: A diff is against another manifest, or a path would be a file and a directory.
+    """
+    return _native.apply_manifest_diffs(snapshot, list(diffs))
+
+
+def subtree(manifest: BaseAssetManifest, root: str) -> BaseAssetManifest:
+    """Takes what is below a directory, with paths relative to it and the total computed anew.
+
+    Raises:
+        ValueError: `root` is no relative path.
+        NotImplementedError: The manifest is a diff, or a link leads out of the subtree.
+    """
+    return _native.subtree_manifest(manifest, root)
+
+
+def with_prefix(manifest: BaseAssetManifest, prefix: str) -> BaseAssetManifest:
+    """Puts a directory before all paths and link targets.
+
+    Raises:
+        ValueError: `prefix` is no relative path.
+        NotImplementedError: The manifest is a diff.
+    """
+    return _native.prefix_manifest(manifest, prefix)
+
+
+def partition(
+    manifest: BaseAssetManifest, roots: Sequence[str]
+) -> tuple[dict[str, BaseAssetManifest], BaseAssetManifest]:
+    """Splits a manifest by directories; where they are nested, the innermost takes an entry.
+
+    Args:
+        manifest: A snapshot of any version.
+        roots: Relative paths.
+
+    Returns:
+        A manifest for each root with paths relative to it, and one with what is below none of them.
+
+    Raises:
+        ValueError: A root is no relative path.
+        NotImplementedError: The manifest is a diff, or a link leads from one part to another.
+    """
+    parts, rest = _native.partition_manifest(manifest, list(roots))
+    return dict(zip(roots, parts)), rest
+
+
+def convert(manifest: BaseAssetManifest, version: ManifestVersion) -> BaseAssetManifest:
+    """Gives the manifest in another version, if nothing is lost by it.
+
+    Raises:
+        ManifestDecodeValidationError: Something would be lost; the text names it.
+        ValueError: The version is not known.
+    """
+    return _native.convert_manifest(manifest, version.value)
