@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyIndexError, PyNotImplementedError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyList, PyString, PyType};
 
 use super::manifest_entry::{DirectoryMaker, Maker, directory_from_python, push_from_python};
-use crate::error::Error;
 use crate::hash::HashAlgorithm;
 use crate::manifest::{Directory, FileTable, Manifest, ManifestVersion};
 
@@ -181,7 +180,8 @@ fn algorithm_of(object: &Bound<'_, PyAny>) -> PyResult<HashAlgorithm> {
         return Ok(HashAlgorithm::Xxh128);
     }
     let message = format!("Unsupported hashing algorithm provided: {}", value.str()?);
-    Err(exception(py, "UnsupportedHashingAlgorithmError", message)?)
+    let class = py.import(intern!(py, "rusty_attachments.exceptions"))?.getattr("UnsupportedHashingAlgorithmError")?;
+    Err(PyErr::from_value(class.call1((message,))?))
 }
 
 /// The columns of a lazy `paths`, brought up to date with the objects that it has handed out; `None` for any other list.
@@ -260,21 +260,4 @@ pub(super) fn integer(value: &Bound<'_, PyAny>, field: &str, path: Option<&Bound
 pub(super) fn wrong_type(field: &str, wanted: &str, path: Option<&Bound<'_, PyAny>>) -> PyErr {
     let of = path.map_or_else(String::new, |path| format!(" (of path {path:?})"));
     PyTypeError::new_err(format!("{field} must be {wanted}{of}"))
-}
-
-/// The exception for an error of the manifest layer.
-pub(crate) fn manifest_error(py: Python<'_>, error: &Error) -> PyErr {
-    let message = error.to_string();
-    let class = match error {
-        Error::NotSupported(_) => return PyNotImplementedError::new_err(message),
-        Error::InvalidArgument(_) => return PyValueError::new_err(message),
-        Error::PathOutsideRoot { .. } => "PathOutsideDirectoryError",
-        _ => "ManifestDecodeValidationError",
-    };
-    exception(py, class, message).unwrap_or_else(|error| error)
-}
-
-fn exception(py: Python<'_>, class: &str, message: String) -> PyResult<PyErr> {
-    let class = py.import(intern!(py, "rusty_attachments.exceptions"))?.getattr(class)?;
-    Ok(PyErr::from_value(class.call1((message,))?))
 }

@@ -7,8 +7,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
 
+use super::errors::to_py_err;
 use super::manifest::{
-    ManifestTable, files_from_python, manifest_error, manifest_from_python, manifest_to_python, table_of, version_of,
+    DirectoryTable, ManifestTable, files_from_python, manifest_from_python, manifest_to_python, table_of, version_of,
 };
 use super::manifest_text::{Pieces, with_wtf8};
 use crate::error::Error;
@@ -17,6 +18,7 @@ use crate::manifest::{self, Encoder, ManifestVersion};
 
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<DirectoryTable>()?;
     module.add_class::<ManifestTable>()?;
     module.add_function(wrap_pyfunction!(decode_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(encode_manifest, module)?)?;
@@ -63,7 +65,7 @@ fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: Error) -> PyR
         let class = JSON.import(py, "json", "JSONDecodeError")?;
         return Ok(PyErr::from_value(class.call1((message, text, *position))?));
     }
-    Ok(manifest_error(py, &error))
+    Ok(to_py_err(py, &error))
 }
 
 /// Says what is wrong with a document, or `None`; hashes may have any form.
@@ -78,7 +80,7 @@ pub(crate) fn validate_manifest(py: Python<'_>, text: &Bound<'_, PyString>, vers
 pub(crate) fn encode_manifest<'py>(py: Python<'py>, manifest: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
     sort_paths(&manifest.getattr(intern!(py, "paths"))?, version_of(manifest)?)?;
     let columns = manifest_from_python(manifest)?;
-    let mut encoder = py.detach(|| Encoder::canonical(&columns)).map_err(|error| manifest_error(py, &error))?;
+    let mut encoder = py.detach(|| Encoder::canonical(&columns)).map_err(|error| to_py_err(py, &error))?;
     let mut joined = None;
     loop {
         let (piece, more) = py
@@ -86,7 +88,7 @@ pub(crate) fn encode_manifest<'py>(py: Python<'py>, manifest: &Bound<'py, PyAny>
                 let mut piece = Vec::with_capacity(PIECE_BYTES + (64 << 10));
                 encoder.fill(&mut piece, PIECE_BYTES).map(|more| (piece, more))
             })
-            .map_err(|error| manifest_error(py, &error))?;
+            .map_err(|error| to_py_err(py, &error))?;
         let piece = PyString::from_bytes(py, &piece)?;
         joined = Some(match joined {
             None => Pieces::new(piece),

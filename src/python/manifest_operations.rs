@@ -11,9 +11,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
+use super::errors::to_py_err;
 use super::manifest::{
-    files_from_python, has_objects, lazy_paths, manifest_error, manifest_from_python, manifest_to_python,
-    named_version, table_of,
+    files_from_python, has_objects, lazy_paths, manifest_from_python, manifest_to_python, named_version, table_of,
 };
 use super::manifest_entry::Maker;
 use super::manifest_text::with_wtf8;
@@ -22,9 +22,15 @@ use crate::manifest::{self, Difference, DistinctPaths, FileStatus, Manifest, Man
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ComparisonTable>()?;
+    module.add_function(wrap_pyfunction!(apply_manifest_diffs, module)?)?;
     module.add_function(wrap_pyfunction!(compare_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(compute_manifest_diff, module)?)?;
+    module.add_function(wrap_pyfunction!(convert_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(filter_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(merge_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(partition_manifest, module)?)?;
+    module.add_function(wrap_pyfunction!(prefix_manifest, module)?)?;
+    module.add_function(wrap_pyfunction!(subtree_manifest, module)?)?;
     Ok(())
 }
 
@@ -51,7 +57,7 @@ pub(crate) fn merge_manifests<'py>(
     match merged {
         Ok(Some(merged)) => Ok(Some(manifest_to_python(py, Arc::new(merged))?.into_bound(py))),
         Ok(None) => Ok(None),
-        Err(error) => Err(manifest_error(py, &error)),
+        Err(error) => Err(to_py_err(py, &error)),
     }
 }
 
@@ -250,7 +256,7 @@ fn run<'py>(
     py: Python<'py>,
     operation: impl FnOnce() -> crate::error::Result<Manifest> + Send,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let manifest = py.detach(operation).map_err(|error| manifest_error(py, &error))?;
+    let manifest = py.detach(operation).map_err(|error| to_py_err(py, &error))?;
     Ok(manifest_to_python(py, Arc::new(manifest))?.into_bound(py))
 }
 
@@ -314,7 +320,7 @@ pub(crate) fn partition_manifest<'py>(
             let borrowed: Vec<&[u8]> = roots.iter().map(Vec::as_slice).collect();
             manifest::partition(&columns, &borrowed)
         })
-        .map_err(|error| manifest_error(py, &error))?;
+        .map_err(|error| to_py_err(py, &error))?;
     let parts = parts.into_iter().map(|part| manifest_to_python(py, Arc::new(part))).collect::<PyResult<_>>()?;
     Ok((parts, manifest_to_python(py, Arc::new(rest))?))
 }

@@ -30,16 +30,6 @@ mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     /// Each submodule registers its own functions and classes.
-    #[pymodule_export]
-    use super::manifest::{DirectoryTable, ManifestTable};
-    #[pymodule_export]
-    use super::manifest_functions::{decode_manifest, encode_manifest, hash_data, hash_descriptor, validate_manifest};
-    #[pymodule_export]
-    use super::manifest_operations::{
-        ComparisonTable, apply_manifest_diffs, compare_manifests, compute_manifest_diff, convert_manifest,
-        filter_manifest, merge_manifests, partition_manifest, prefix_manifest, subtree_manifest,
-    };
-
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
