@@ -30,6 +30,18 @@ mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     /// Each submodule registers its own functions and classes.
+    #[pymodule_export]
+    use super::aio::wait;
+    #[pymodule_export]
+    use super::caches::{CacheConnection, CacheRows};
+    #[pymodule_export]
+    use super::manifest::ManifestTable;
+    #[pymodule_export]
+    use super::manifest_functions::{decode_manifest, encode_manifest, hash_data, hash_descriptor, validate_manifest};
+
+    #[pymodule_export]
+    use super::pump::Operation;
+
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
