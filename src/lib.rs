@@ -13,6 +13,7 @@ pub mod error;
 pub mod hash;
 pub mod path;
 
+pub mod grouping;
 pub mod manifest;
 pub mod path_mapping;
 pub mod settings;

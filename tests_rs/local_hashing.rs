@@ -12,6 +12,7 @@ use rusty_attachments::fs::path_list::PathList;
 use rusty_attachments::fs::tree::TreeRoot;
 use rusty_attachments::hash::hash_bytes;
 use rusty_attachments::ops::hash_files::{self, HashFilesRequest, HashReason, HashedFile};
+use rusty_attachments::ops::survey::{self, SurveyRequest};
 use rusty_attachments::transfer::context::Context;
 
 struct Tree {
@@ -41,11 +42,16 @@ impl Tree {
     }
 
     fn hash_with(&self, names: &[&str], context: &Context, links: LinkPolicy) -> Result<Vec<HashedFile>, Error> {
-        let root = TreeRoot::open(&self.root(), links).unwrap();
-        let files: PathList = names.iter().collect();
-        let request =
-            HashFilesRequest { root: &root, files: &files, cache: &self.cache(), update_cache: true, read_cache: true };
-        hash_files::run(&request, context)
+        self.hash_list(&names.iter().collect(), context, links)
+    }
+
+    fn hash_list(&self, files: &PathList, context: &Context, links: LinkPolicy) -> Result<Vec<HashedFile>, Error> {
+        let survey = survey::run(&SurveyRequest { root: &self.root(), files, links, may_vanish: false }, context)?;
+        let request = HashFilesRequest { survey: &survey, cache: &self.cache(), update_cache: true, read_cache: true };
+        let hashed = hash_files::run(&request, context)?;
+        // In the order of the caller's list, where that is not sorted.
+        let place = |path: &[u8]| survey.files.iter().position(|other| other == path).unwrap();
+        Ok(files.iter().map(|path| hashed[place(path)].clone()).collect())
     }
 
     fn hash(&self, names: &[&str]) -> Result<Vec<HashedFile>, Error> {
@@ -166,11 +172,9 @@ fn names_that_are_no_utf8_and_paths_as_long_as_can_be() {
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9.exr");
     fs::write(tree.root().join(name), b"latin").unwrap();
     let wtf8 = rusty_attachments::path::wtf8_from_os_str(name);
-    let root = TreeRoot::open(&tree.root(), LinkPolicy::Follow).unwrap();
     let files: PathList = [&wtf8].into_iter().collect();
-    let request =
-        HashFilesRequest { root: &root, files: &files, cache: &tree.cache(), update_cache: true, read_cache: true };
-    assert_eq!(hash_files::run(&request, &Context::new()).unwrap()[0].hash, hash_bytes(b"latin"));
+    let hashed = tree.hash_list(&files, &Context::new(), LinkPolicy::Follow).unwrap();
+    assert_eq!(hashed[0].hash, hash_bytes(b"latin"));
 
     // A relative path of 4,090 bytes below a root: longer than the kernel takes in one piece with the root before it.
     let part = "x".repeat(200);

@@ -5,6 +5,7 @@ pub mod glob_component;
 pub mod open;
 pub mod path_list;
 pub mod permissions;
+pub mod resolve;
 pub mod stage;
 pub mod tree;
 pub mod walk;

@@ -72,6 +72,16 @@ impl TreeRoot {
         Ok(Self { directory, path: path.to_path_buf(), resolved, links })
     }
 
+    /// The same root, opened once more.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn reopen(&self) -> Result<Self> {
+        let directory =
+            self.directory.try_clone().map_err(|error| Error::io("open directory", self.path.as_path(), error))?;
+        Ok(Self { directory, path: self.path.clone(), resolved: self.resolved.clone(), links: self.links })
+    }
+
     /// The root as it was given.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -76,8 +76,8 @@ pub fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
         .build_parallel();
     let shared = Shared { request, outcome: Mutex::default() };
     walker.visit(&mut &shared);
-    let (walked, error) = shared.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
-    error.map_or(Ok(walked), Err)
+    let (found, error) = shared.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    error.map_or(Ok(found), Err)
 }
 
 struct Shared<'a> {

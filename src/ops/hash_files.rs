@@ -1,7 +1,6 @@
 //! Hashing the files of one root, with the cache.
 //!
-//! First every file is looked at, then the cache is asked about all of them at once, then what it doesn't know is read. New
-//! hashes go into the cache in one transaction, also after a failure or a cancellation: work that was done stays done.
+//! The cache is asked about all files of a survey at once, then what it doesn't know is read. New hashes go into the cache in one transaction, also after a failure or a cancellation: work that was done stays done.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -10,9 +9,10 @@ use crate::cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Loo
 use crate::error::Result;
 use crate::fs::open::FileStamp;
 use crate::fs::path_list::PathList;
-use crate::fs::tree::{FileHash, SeenFile, TreeReader, TreeRoot};
+use crate::fs::tree::{FileHash, TreeReader};
 use crate::hash::ContentHash;
 use crate::ops::in_parallel;
+use crate::ops::survey::Survey;
 use crate::transfer::context::{Context, LogLevel};
 
 /// The reference's text for a cancelled hashing.
@@ -22,10 +22,8 @@ const LOGGER: &str = "upload";
 /// What to hash.
 #[derive(Debug)]
 pub struct HashFilesRequest<'a> {
-    /// The root.
-    pub root: &'a TreeRoot,
-    /// Files, relative to the root.
-    pub files: &'a PathList,
+    /// The files, as they were seen.
+    pub survey: &'a Survey,
     /// The cache of hashes.
     pub cache: &'a HashCache,
     /// Whether new hashes go into the cache.
@@ -94,40 +92,22 @@ impl fmt::Display for HashReason {
     }
 }
 
-/// Hashes files; the results are in the order of the request.
+/// Hashes files; the results are in the order of the survey.
 ///
 /// Progress counts a file whose hash was known as skipped.
 ///
 /// # Errors
-/// [`crate::Error::SourceFile`] for the first file that can't be hashed, [`crate::Error::Cancelled`],
-/// [`crate::Error::PathOutsideRoot`].
+/// [`crate::Error::SourceFile`] for the first file that can't be hashed, [`crate::Error::Cancelled`].
 pub fn run(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
-    let order = request.files.sorted_indices();
-    let (seen, error) = in_parallel::map(
-        order.len(),
-        || TreeReader::new(request.root),
-        |reader, place| {
-            context.check_cancelled(CANCELLED)?;
-            reader.look(request.files.get(order[place]))
-        },
-    );
-    if let Some(error) = error {
-        return Err(error);
-    }
-    // Without an error every file was seen.
-    let seen: Vec<SeenFile> = seen.into_iter().flatten().collect();
-    let keys: PathList = order
-        .iter()
-        .zip(&seen)
-        .map(|(index, seen)| request.root.resolved_key(request.files.get(*index), seen))
-        .collect();
-    let known = look_up(request, &keys, &seen);
+    let Survey { root, files, seen } = request.survey;
+    let keys: PathList = files.iter().zip(seen).map(|(path, seen)| root.resolved_key(path, seen)).collect();
+    let known = look_up(request, &keys);
     report_warnings(request.cache, context);
-    let batch = Batch { request, order: &order, keys: &keys, seen: &seen, known: &known };
-    batch.hash(context)
+    Batch { request, keys: &keys, known: &known }.hash(context)
 }
 
-fn look_up(request: &HashFilesRequest<'_>, keys: &PathList, seen: &[SeenFile]) -> Vec<Lookup> {
+fn look_up(request: &HashFilesRequest<'_>, keys: &PathList) -> Vec<Lookup> {
+    let seen = &request.survey.seen;
     if !request.read_cache {
         return vec![Lookup::Absent; seen.len()];
     }
@@ -146,12 +126,10 @@ fn look_up(request: &HashFilesRequest<'_>, keys: &PathList, seen: &[SeenFile]) -
     known
 }
 
-/// Everything known before hashing, in the order of sorted paths.
+/// Everything known before hashing, in the order of the survey.
 struct Batch<'a> {
     request: &'a HashFilesRequest<'a>,
-    order: &'a [usize],
     keys: &'a PathList,
-    seen: &'a [SeenFile],
     known: &'a [Lookup],
 }
 
@@ -163,17 +141,18 @@ struct Read {
 
 impl Batch<'_> {
     fn hash(&self, context: &Context) -> Result<Vec<HashedFile>> {
-        for (seen, known) in self.seen.iter().zip(self.known) {
+        let seen = &self.request.survey.seen;
+        for (seen, known) in seen.iter().zip(self.known) {
             if let Lookup::Hit(_) | Lookup::ReferenceHit(_) = known {
                 context.progress.skip_file(seen.stamp.size_bytes);
             }
         }
-        let unknown: Vec<usize> = (0..self.seen.len())
+        let unknown: Vec<usize> = (0..seen.len())
             .filter(|place| !matches!(self.known[*place], Lookup::Hit(_) | Lookup::ReferenceHit(_)))
             .collect();
         let (read, error) = in_parallel::map(
             unknown.len(),
-            || TreeReader::new(self.request.root),
+            || TreeReader::new(&self.request.survey.root),
             |reader, index| self.read(reader, unknown[index], context),
         );
         self.record(&unknown, &read);
@@ -186,7 +165,7 @@ impl Batch<'_> {
 
     fn read(&self, reader: &mut TreeReader<'_>, place: usize, context: &Context) -> Result<Read> {
         context.check_cancelled(CANCELLED)?;
-        let path = self.request.files.get(self.order[place]);
+        let path = self.request.survey.files.get(place);
         let reason = self.reason(place);
         context.log(LogLevel::Debug, LOGGER, || {
             format!("Hashing {}: {reason}", String::from_utf8_lossy(self.keys.get(place)))
@@ -198,7 +177,8 @@ impl Batch<'_> {
             }
             context.check_cancelled(CANCELLED)
         };
-        let FileHash { hash, stamp, is_settled } = reader.hash(path, &self.seen[place], &mut on_piece)?;
+        let FileHash { hash, stamp, is_settled } =
+            reader.hash(path, &self.request.survey.seen[place], &mut on_piece)?;
         context.progress.finish_file();
         Ok(Read { file: HashedFile { hash, stamp, reason: Some(reason) }, is_settled })
     }
@@ -223,7 +203,7 @@ impl Batch<'_> {
         let range = ByteRange::WHOLE_FILE;
         let adopted = self.known.iter().enumerate().filter_map(|(place, known)| {
             let Lookup::ReferenceHit(hash) = known else { return None };
-            let (path, state) = (self.keys.get(place), file_state(&self.seen[place].stamp));
+            let (path, state) = (self.keys.get(place), file_state(&self.request.survey.seen[place].stamp));
             Some(HashRecord { path, range, state, hash })
         });
         let hashed = unknown.iter().zip(read).filter_map(|(place, read)| {
@@ -234,17 +214,21 @@ impl Batch<'_> {
         self.request.cache.put_many(&adopted.chain(hashed).collect::<Vec<_>>());
     }
 
-    /// The results in the order of the request.
+    /// What was known and what was read, in the order of the survey.
     fn collect(&self, unknown: &[usize], read: Vec<Option<Read>>) -> Vec<HashedFile> {
-        let mut results: Vec<Option<HashedFile>> = vec![None; self.order.len()];
+        let mut results: Vec<Option<HashedFile>> = self
+            .known
+            .iter()
+            .zip(&self.request.survey.seen)
+            .map(|(known, seen)| match known {
+                Lookup::Hit(hash) | Lookup::ReferenceHit(hash) => {
+                    Some(HashedFile { hash: hash.clone(), stamp: seen.stamp, reason: None })
+                }
+                Lookup::Stale(_) | Lookup::Absent => None,
+            })
+            .collect();
         for (place, read) in unknown.iter().zip(read) {
-            results[self.order[*place]] = read.map(|read| read.file);
-        }
-        for (place, known) in self.known.iter().enumerate() {
-            if let Lookup::Hit(hash) | Lookup::ReferenceHit(hash) = known {
-                let stamp = self.seen[place].stamp;
-                results[self.order[place]] = Some(HashedFile { hash: hash.clone(), stamp, reason: None });
-            }
+            results[*place] = read.map(|read| read.file);
         }
         results.into_iter().flatten().collect()
     }

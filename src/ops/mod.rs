@@ -1,5 +1,7 @@
 //! Use cases, one verb a file.
 
+pub mod build_manifest;
+pub mod diff_tree;
 pub mod download;
 pub mod put_file;
 pub mod upload_assets;
@@ -7,3 +9,5 @@ pub mod upload_assets;
 pub mod hash_files;
 pub mod in_parallel;
 mod lanes;
+pub mod prepare_inputs;
+pub mod survey;

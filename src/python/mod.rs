@@ -8,6 +8,7 @@ mod caches;
 mod credentials;
 mod download;
 mod errors;
+mod local_tree;
 pub(crate) mod manifest;
 mod manifest_entry;
 mod manifest_functions;
@@ -34,6 +35,10 @@ mod _native {
     use super::aio::wait;
     #[pymodule_export]
     use super::caches::{CacheConnection, CacheRows};
+    #[pymodule_export]
+    use super::local_tree::{
+        FileSurvey, LocalPaths, build_manifest, diff_tree, glob_files, prepare_inputs, survey_files,
+    };
     #[pymodule_export]
     use super::manifest::ManifestTable;
     #[pymodule_export]

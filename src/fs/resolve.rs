@@ -1,0 +1,58 @@
+//! Resolving links as far as a path exists.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// As many links as Linux follows in one path.
+const MOST_LINKS: u32 = 40;
+
+/// Resolves paths like Python's `Path.resolve()`: links are followed, and what does not exist is kept as it is. Remembers
+/// folders, since paths come in thousands from few of them.
+#[derive(Debug, Default)]
+pub struct Resolver {
+    folders: HashMap<PathBuf, PathBuf>,
+}
+
+impl Resolver {
+    /// The resolved path of an absolute, normalised path.
+    pub fn resolve(&mut self, path: &Path) -> PathBuf {
+        self.resolve_at_most(path, MOST_LINKS)
+    }
+
+    fn resolve_at_most(&mut self, path: &Path, links: u32) -> PathBuf {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path.to_path_buf() };
+        let folder = if let Some(known) = self.folders.get(parent) {
+            known.clone()
+        } else {
+            let resolved = self.resolve_at_most(parent, links);
+            self.folders.insert(parent.to_path_buf(), resolved.clone());
+            resolved
+        };
+        let here = folder.join(name);
+        match std::fs::read_link(&here) {
+            Ok(target) if links > 0 => self.resolve_at_most(&super::glob::normalised(&folder.join(target)), links - 1),
+            _ => here,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_and_what_is_not_there_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("real")).unwrap();
+        symlink("real", root.join("link")).unwrap();
+        symlink("link/missing", root.join("dangling")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        let mut resolver = Resolver::default();
+        assert_eq!(resolver.resolve(&root.join("link/a/b")), root.join("real/a/b"));
+        assert_eq!(resolver.resolve(&root.join("dangling")), root.join("real/missing"));
+        assert_eq!(resolver.resolve(&root.join("loop")), root.join("loop"));
+        assert_eq!(resolver.resolve(Path::new("/")), Path::new("/"));
+    }
+}

@@ -1,0 +1,60 @@
+//! The manifest of files that were surveyed and hashed.
+
+use std::collections::BTreeMap;
+
+use crate::cache::HashCache;
+use crate::error::Result;
+use crate::hash::HashAlgorithm;
+use crate::manifest::{Content, FileTable, Manifest, ManifestVersion};
+use crate::ops::hash_files::{self, HashFilesRequest, HashReason, HashedFile};
+use crate::ops::survey::Survey;
+use crate::transfer::context::{Context, LogLevel};
+
+/// A manifest, and how much work it was.
+#[derive(Debug)]
+pub struct BuildReport {
+    /// The manifest. Its files are in descending order of their paths, as the reference leaves them in memory.
+    pub manifest: Manifest,
+    /// How many files were read, by why.
+    pub hashed: BTreeMap<HashReason, u64>,
+}
+
+/// Hashes the files of a survey and lists them in a v2023 manifest.
+///
+/// # Errors
+/// As [`hash_files::run`].
+pub fn run(survey: &Survey, cache: &HashCache, context: &Context) -> Result<BuildReport> {
+    let request = HashFilesRequest { survey, cache, update_cache: true, read_cache: true };
+    let files = hash_files::run(&request, context)?;
+    let mut hashed = BTreeMap::new();
+    for reason in files.iter().filter_map(|file| file.reason) {
+        *hashed.entry(reason).or_insert(0) += 1;
+    }
+    context.log(LogLevel::Debug, "upload", || {
+        let counts: Vec<String> = hashed.iter().map(|(reason, count)| format!("{count} because {reason}")).collect();
+        let known = files.iter().filter(|file| file.reason.is_none()).count();
+        format!(
+            "Hashed files: {}; {known} were known",
+            if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+        )
+    });
+    Ok(BuildReport { manifest: manifest_of(survey, &files), hashed })
+}
+
+fn manifest_of(survey: &Survey, files: &[HashedFile]) -> Manifest {
+    let mut table = FileTable::with_capacity(files.len());
+    let mut total_size_bytes: i64 = 0;
+    for (index, file) in files.iter().enumerate().rev() {
+        let size = file.stamp.size_bytes.cast_signed();
+        total_size_bytes = total_size_bytes.saturating_add(size);
+        table.push(survey.files.path(index), Content::Hash(file.hash.clone()), size, file.stamp.mtime_micros());
+    }
+    Manifest {
+        version: ManifestVersion::V2023_03_03,
+        hash_algorithm: HashAlgorithm::Xxh128,
+        files: table,
+        directories: Vec::new(),
+        total_size_bytes,
+        parent_manifest_hash: None,
+    }
+}

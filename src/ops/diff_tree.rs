@@ -1,0 +1,116 @@
+//! What has changed in a tree since a manifest was made of it, by sizes and times alone.
+
+use std::collections::HashMap;
+
+use crate::manifest::{Content, Manifest};
+use crate::ops::survey::Survey;
+
+/// How a file differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Difference {
+    /// The manifest has no such file.
+    New,
+    /// Its size is another.
+    Size,
+    /// Its modification time is another.
+    ModificationTime,
+    /// The manifest has it, the tree has not.
+    Deleted,
+}
+
+/// What differs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct TreeDiff {
+    /// Files of the tree, by their index in the survey, with how they differ; in the survey's order.
+    pub changed: Vec<(usize, Difference)>,
+    /// Entries of the manifest that the tree doesn't have, by index; in the manifest's order.
+    pub deleted: Vec<usize>,
+}
+
+/// Times may be off by this much: restoring a time through other units can cost a microsecond, as in the reference.
+const TOLERANCE_MICROS: i64 = 1;
+
+/// Compares a survey with a manifest of the same root. Linear in the number of files.
+#[must_use]
+pub fn run(survey: &Survey, manifest: &Manifest) -> TreeDiff {
+    let files = &manifest.files;
+    let entries: Vec<Vec<u8>> = (0..files.len()).map(|index| normalised(files.path(index).as_bytes())).collect();
+    let by_path: HashMap<&[u8], usize> =
+        entries.iter().enumerate().map(|(index, path)| (path.as_slice(), index)).collect();
+    let mut diff = TreeDiff::default();
+    for (index, (path, seen)) in survey.files.iter().zip(&survey.seen).enumerate() {
+        let difference = match by_path.get(path) {
+            None => Some(Difference::New),
+            Some(entry) if matches!(files.content(*entry), Content::Symlink(_)) => None,
+            Some(entry) if seen.stamp.size_bytes.cast_signed() != files.size_bytes(*entry) => Some(Difference::Size),
+            Some(entry) => {
+                let off = float_micros(seen.stamp.mtime_ns).abs_diff(files.mtime_micros(*entry));
+                (off > TOLERANCE_MICROS.unsigned_abs()).then_some(Difference::ModificationTime)
+            }
+        };
+        diff.changed.extend(difference.map(|difference| (index, difference)));
+    }
+    let in_tree: std::collections::HashSet<&[u8]> = survey.files.iter().collect();
+    diff.deleted = (0..files.len()).filter(|index| !in_tree.contains(files.path(*index).as_bytes())).collect();
+    diff
+}
+
+/// `trunc(st_mtime_ns / 1000)` as Python computes it, through a double.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the loss is what is being reproduced")]
+fn float_micros(mtime_ns: i64) -> i64 {
+    (mtime_ns.div_euclid(1000) as f64 + mtime_ns.rem_euclid(1000) as f64 / 1000.0).trunc() as i64
+}
+
+/// `Path(os.path.normpath(path)).as_posix()`.
+fn normalised(path: &[u8]) -> Vec<u8> {
+    let is_plain = path.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
+    if is_plain {
+        return path.to_vec();
+    }
+    let mut out: Vec<&[u8]> = Vec::new();
+    let is_absolute = path.first() == Some(&b'/');
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if out.last().is_some_and(|last| *last != b"..") => {
+                out.pop();
+            }
+            b".." if is_absolute => {}
+            part => out.push(part),
+        }
+    }
+    let joined = out.join(&b'/');
+    match (is_absolute, joined.is_empty()) {
+        (true, _) => [b"/".as_slice(), &joined].concat(),
+        (false, true) => b".".to_vec(),
+        (false, false) => joined,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn microseconds_go_through_a_double() {
+        assert_eq!(float_micros(1_700_000_000_123_456_789), 1_700_000_000_123_456);
+        // math.trunc(1700000000123456999 / 1000) with CPython.
+        assert_eq!(float_micros(1_700_000_000_123_456_999), 1_700_000_000_123_457);
+        assert_eq!(float_micros(0), 0);
+    }
+
+    #[test]
+    fn manifest_paths_are_normalised_by_text() {
+        for (path, expected) in [
+            ("a/b", "a/b"),
+            ("./a//b/", "a/b"),
+            ("a/../b", "b"),
+            ("../a", "../a"),
+            ("", "."),
+            ("/../a", "/a"),
+            ("a/..", "."),
+        ] {
+            assert_eq!(normalised(path.as_bytes()), expected.as_bytes(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Sorting the paths of a submission under asset roots.
+//!
+//! Paths below a SHARED file system location are left out; those below a LOCAL one form a group of its own; all others form
+//! one group. A group's root is the deepest folder that its paths have in common.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::fs::path_list::PathList;
+use crate::fs::resolve::Resolver;
+use crate::grouping::{self, FileSystemLocation};
+use crate::ops::in_parallel;
+use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
+
+/// A submission's paths as the caller has them.
+#[derive(Debug, Default)]
+pub struct PrepareRequest {
+    /// Files to upload.
+    pub inputs: PathList,
+    /// Directories that will hold outputs.
+    pub outputs: PathList,
+    /// Paths that only have to be below some root.
+    pub references: PathList,
+    /// Locations whose files are uploaded under a root of their own.
+    pub local_locations: Vec<FileSystemLocation>,
+    /// Locations whose files workers reach without help.
+    pub shared_locations: Vec<FileSystemLocation>,
+    /// Whether a missing input is an error; else it becomes a reference.
+    pub require_paths_exist: bool,
+    /// What relative paths are relative to (WTF-8).
+    pub current_directory: Vec<u8>,
+}
+
+/// The groups of a submission.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// The groups, ordered by root and name of location.
+    pub groups: Vec<AssetGroup>,
+    /// Inputs in all groups.
+    pub total_files: u64,
+    /// Their size.
+    pub total_bytes: u64,
+    /// What the caller should be told.
+    pub warnings: Vec<String>,
+}
+
+/// Paths under one root; absolute, sorted, each once (WTF-8).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct AssetGroup {
+    /// The LOCAL location that made the group.
+    pub location_name: Option<String>,
+    /// The root.
+    pub root: Vec<u8>,
+    /// Files to upload.
+    pub inputs: PathList,
+    /// Directories of outputs.
+    pub outputs: PathList,
+    /// Other paths.
+    pub references: PathList,
+}
+
+/// Groups the paths.
+///
+/// # Errors
+/// [`Error::MisconfiguredInputs`] for directories among the inputs, and for missing ones where they are required;
+/// [`Error::SourceFile`] where an input can't be looked at.
+pub fn run(request: &PrepareRequest) -> Result<Prepared> {
+    let mut grouper = Grouper::new(request);
+    let mut prepared = Prepared::default();
+    let absolute = |paths: &PathList| -> Vec<Vec<u8>> {
+        paths.iter().map(|path| grouping::absolute(path, &request.current_directory)).collect()
+    };
+    let inputs = absolute(&request.inputs);
+    let mut references = absolute(&request.references);
+    let (mut missing, mut directories) = (Vec::new(), Vec::new());
+    for (index, (path, look)) in inputs.iter().zip(look_at(&inputs)?).enumerate() {
+        match look {
+            Look::Missing if request.require_paths_exist => missing.push(path.clone()),
+            Look::Missing => {
+                prepared.warnings.push(format!(
+                    "Input path '{}' resolving to '{}' does not exist. Adding to referenced paths.",
+                    String::from_utf8_lossy(request.inputs.get(index)),
+                    String::from_utf8_lossy(path)
+                ));
+                references.push(path.clone());
+            }
+            Look::Directory => directories.push(path.clone()),
+            Look::File { size_bytes } => {
+                if let Some(group) = grouper.group_of(path) {
+                    group.inputs.push(path);
+                    group.input_bytes.push(size_bytes);
+                }
+            }
+        }
+    }
+    if !missing.is_empty() || !directories.is_empty() {
+        return Err(Error::MisconfiguredInputs(grouping::misconfigured_text(&texts(missing), &texts(directories))));
+    }
+    for path in absolute(&request.outputs) {
+        if let Some(group) = grouper.group_of(&path) {
+            group.outputs.push(&path);
+        }
+    }
+    for path in references {
+        if let Some(group) = grouper.group_of(&path) {
+            group.references.push(&path);
+        }
+    }
+    for group in grouper.groups {
+        let (group, files, bytes) = group.finish();
+        prepared.groups.push(group);
+        prepared.total_files += files;
+        prepared.total_bytes += bytes;
+    }
+    prepared.groups.sort_by(|left, right| (&left.root, &left.location_name).cmp(&(&right.root, &right.location_name)));
+    Ok(prepared)
+}
+
+/// What is at a path.
+enum Look {
+    Missing,
+    Directory,
+    File { size_bytes: u64 },
+}
+
+fn look_at(paths: &[Vec<u8>]) -> Result<Vec<Look>> {
+    let (looks, error) = in_parallel::map(
+        paths.len(),
+        || (),
+        |(), index| {
+            let Some(path) = os_string_from_wtf8(&paths[index]).map(PathBuf::from) else { return Ok(Look::Missing) };
+            match std::fs::metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => Ok(Look::Directory),
+                Ok(metadata) => Ok(Look::File { size_bytes: metadata.len() }),
+                Err(error) if is_absence(&error) => Ok(Look::Missing),
+                Err(error) => Err(Error::source_file(path, &error)),
+            }
+        },
+    );
+    error.map_or_else(|| Ok(looks.into_iter().flatten().collect()), Err)
+}
+
+/// Whether Python's `Path.exists()` takes an error for "no".
+fn is_absence(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|code| {
+        [Errno::NOENT, Errno::NOTDIR, Errno::BADF, Errno::LOOP].map(Errno::raw_os_error).contains(&code)
+    })
+}
+
+fn texts(mut paths: Vec<Vec<u8>>) -> Vec<String> {
+    paths.sort();
+    paths.dedup();
+    paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect()
+}
+
+/// A group as it grows. The key is the location's path, or nothing for the group of all other paths.
+#[derive(Debug, Default)]
+struct Growing {
+    key: Option<Vec<u8>>,
+    location_name: Option<String>,
+    inputs: PathList,
+    input_bytes: Vec<u64>,
+    outputs: PathList,
+    references: PathList,
+}
+
+impl Growing {
+    /// The group, its number of inputs and their bytes.
+    fn finish(self) -> (AssetGroup, u64, u64) {
+        let all = self.inputs.iter().chain(self.outputs.iter()).chain(self.references.iter());
+        let mut root = grouping::common_path(all).unwrap_or_default();
+        if os_string_from_wtf8(&root).is_some_and(|root| Path::new(&root).is_file()) {
+            let end = root.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            root.truncate(end.max(1));
+        }
+        let order = self.inputs.sorted_indices();
+        let (mut files, mut bytes) = (0, 0);
+        for (place, index) in order.iter().enumerate() {
+            if place == 0 || self.inputs.get(order[place - 1]) != self.inputs.get(*index) {
+                files += 1;
+                bytes += self.input_bytes[*index];
+            }
+        }
+        let group = AssetGroup {
+            location_name: self.location_name,
+            root,
+            inputs: self.inputs.sorted_unique(),
+            outputs: self.outputs.sorted_unique(),
+            references: self.references.sorted_unique(),
+        };
+        (group, files, bytes)
+    }
+}
+
+struct Grouper<'a> {
+    request: &'a PrepareRequest,
+    /// The resolved paths of the locations.
+    local: Vec<Vec<u8>>,
+    shared: Vec<Vec<u8>>,
+    resolver: Resolver,
+    groups: Vec<Growing>,
+}
+
+impl<'a> Grouper<'a> {
+    fn new(request: &'a PrepareRequest) -> Self {
+        let mut resolver = Resolver::default();
+        let mut resolve = |locations: &[FileSystemLocation]| {
+            let absolute = |it: &FileSystemLocation| grouping::absolute(&it.path, &request.current_directory);
+            locations.iter().map(|location| resolved(&mut resolver, &absolute(location))).collect()
+        };
+        let (local, shared) = (resolve(&request.local_locations), resolve(&request.shared_locations));
+        Self { request, local, shared, resolver, groups: Vec::new() }
+    }
+
+    /// The group that a path goes into, or `None` for a path of a SHARED location.
+    fn group_of(&mut self, path: &[u8]) -> Option<&mut Growing> {
+        let (mut key, mut location_name) = (None, None);
+        if !self.local.is_empty() || !self.shared.is_empty() {
+            let path = resolved(&mut self.resolver, path);
+            if self.shared.iter().any(|shared| grouping::is_below(&path, shared)) {
+                return None;
+            }
+            let locations = &self.request.local_locations;
+            let is_above = |location: &FileSystemLocation| {
+                let index = locations.iter().position(|other| std::ptr::eq(other, location));
+                index.is_some_and(|index| grouping::is_below(&path, &self.local[index]))
+            };
+            if let Some(location) = grouping::most_specific(locations, is_above) {
+                key = Some(location.path.clone());
+                location_name = Some(location.name.clone());
+            }
+        }
+        let at = self.groups.iter().position(|group| group.key == key).unwrap_or_else(|| {
+            self.groups.push(Growing { key, location_name, ..Growing::default() });
+            self.groups.len() - 1
+        });
+        self.groups.get_mut(at)
+    }
+}
+
+fn resolved(resolver: &mut Resolver, path: &[u8]) -> Vec<u8> {
+    let Some(path) = os_string_from_wtf8(path) else { return path.to_vec() };
+    wtf8_from_os_str(resolver.resolve(Path::new(&path)).as_os_str())
+}

@@ -1,0 +1,91 @@
+//! Looking at all files of a list once: their sizes and times serve totals, diffs and the hash cache.
+
+use std::path::Path;
+
+use crate::error::{Error, Result, SourceProblem};
+use crate::fs::open::LinkPolicy;
+use crate::fs::path_list::PathList;
+use crate::fs::tree::{SeenFile, TreeReader, TreeRoot};
+use crate::ops::in_parallel;
+use crate::transfer::context::{Context, LogLevel};
+
+/// What to look at.
+#[derive(Debug)]
+pub struct SurveyRequest<'a> {
+    /// The root.
+    pub root: &'a Path,
+    /// Files, relative to the root (WTF-8).
+    pub files: &'a PathList,
+    /// What to do about links.
+    pub links: LinkPolicy,
+    /// Whether a file that is not there is left out with a warning, and not an error.
+    pub may_vanish: bool,
+}
+
+/// Files of a root that are there, as they were at one moment.
+#[derive(Debug)]
+pub struct Survey {
+    /// The root, open.
+    pub root: TreeRoot,
+    /// The files, sorted, each once.
+    pub files: PathList,
+    /// What was seen of each.
+    pub seen: Vec<SeenFile>,
+}
+
+impl Survey {
+    /// The size of all files in bytes.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.seen.iter().map(|seen| seen.stamp.size_bytes).sum()
+    }
+
+    /// Some of the files, by their indices, in that order.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the root can't be opened again.
+    pub fn select(&self, indices: &[usize]) -> Result<Self> {
+        Ok(Self {
+            root: self.root.reopen()?,
+            files: indices.iter().map(|index| self.files.get(*index)).collect(),
+            seen: indices.iter().map(|index| self.seen[*index].clone()).collect(),
+        })
+    }
+}
+
+/// Looks at the files.
+///
+/// # Errors
+/// [`Error::SourceFile`] for the first that is no regular file, [`Error::Io`] for a root that can't be opened,
+/// [`Error::Cancelled`].
+pub fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
+    let root = TreeRoot::open(request.root, request.links)?;
+    let files = request.files.sorted_unique();
+    let (seen, error) = in_parallel::map(
+        files.len(),
+        || TreeReader::new(&root),
+        |reader, index| {
+            context.check_cancelled(super::hash_files::CANCELLED)?;
+            match reader.look(files.get(index)) {
+                Err(Error::SourceFile { path, problem: SourceProblem::Missing }) if request.may_vanish => {
+                    context.log(LogLevel::Warning, "upload", || {
+                        format!("Input path '{0}' does not exist any more and is left out.", path.display())
+                    });
+                    Ok(None)
+                }
+                seen => seen.map(Some),
+            }
+        },
+    );
+    if let Some(error) = error {
+        return Err(error);
+    }
+    let mut seen: Vec<Option<SeenFile>> = seen.into_iter().flatten().collect();
+    let files = if seen.iter().all(Option::is_some) {
+        files
+    } else {
+        files.iter().zip(&seen).filter(|(_, seen)| seen.is_some()).map(|(path, _)| path).collect()
+    };
+    let seen = seen.drain(..).flatten().collect();
+    Ok(Survey { root, files, seen })
+}

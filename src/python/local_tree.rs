@@ -1,0 +1,289 @@
+//! The local tree: finding files, grouping them under roots, hashing them, and comparing them with a manifest.
+//!
+//! Files cross the boundary as lists that stay native; only what callers look at becomes Python objects.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use super::manifest::{manifest_from_python, manifest_to_python};
+use super::manifest_text::{string_from_wtf8, with_wtf8};
+use super::pump::{Caller, Operation};
+use crate::cache::HashCache;
+use crate::fs::glob::{self, GlobRequest};
+use crate::fs::open::LinkPolicy;
+use crate::fs::path_list::PathList;
+use crate::grouping::{self, FileSystemLocation};
+use crate::ops;
+use crate::ops::build_manifest::BuildReport;
+use crate::ops::diff_tree::Difference;
+use crate::ops::hash_files::HashReason;
+use crate::ops::prepare_inputs::{PrepareRequest, Prepared};
+use crate::ops::survey::{Survey, SurveyRequest};
+
+/// A list of paths.
+#[pyclass(frozen, module = "rusty_attachments._native")]
+pub(crate) struct LocalPaths {
+    paths: Arc<PathList>,
+}
+
+#[pymethods]
+impl LocalPaths {
+    /// A list of any iterable of strings and path-like objects.
+    #[new]
+    fn new(paths: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self { paths: Arc::new(paths_from_python(paths)?) })
+    }
+
+    fn __len__(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// The paths as strings, each with `prefix` before it.
+    #[pyo3(signature = (prefix = None))]
+    fn strings<'py>(&self, py: Python<'py>, prefix: Option<&Bound<'py, PyString>>) -> PyResult<Bound<'py, PyList>> {
+        let mut text = match prefix {
+            Some(prefix) => with_wtf8(prefix, <[u8]>::to_vec)?,
+            None => Vec::new(),
+        };
+        let length = text.len();
+        let list = PyList::empty(py);
+        for path in self.paths.iter() {
+            text.truncate(length);
+            text.extend_from_slice(path);
+            list.append(string_from_wtf8(py, &text)?)?;
+        }
+        Ok(list)
+    }
+
+    /// The same paths relative to a root.
+    ///
+    /// # Errors
+    /// `ValueError` for a path that is not below it.
+    fn relative_to(&self, py: Python<'_>, root: &Bound<'_, PyString>) -> PyResult<Self> {
+        let root = with_wtf8(root, <[u8]>::to_vec)?;
+        let mut below = PathList::new();
+        for path in self.paths.iter() {
+            let Some(relative) = grouping::below(path, &root).filter(|relative| !relative.is_empty()) else {
+                let (path, root) = (string_from_wtf8(py, path)?.repr()?, string_from_wtf8(py, &root)?.repr()?);
+                return Err(PyValueError::new_err(format!(
+                    "{path} is not in the subpath of {root} OR one path is relative and the other is absolute."
+                )));
+            };
+            below.push(relative);
+        }
+        Ok(Self { paths: Arc::new(below) })
+    }
+}
+
+/// Files of a root, as they were when they were looked at.
+#[pyclass(frozen, module = "rusty_attachments._native")]
+pub(crate) struct FileSurvey {
+    survey: Arc<Survey>,
+}
+
+#[pymethods]
+impl FileSurvey {
+    fn __len__(&self) -> usize {
+        self.survey.files.len()
+    }
+
+    /// The size of all files in bytes.
+    #[getter]
+    fn total_bytes(&self) -> u64 {
+        self.survey.total_bytes()
+    }
+
+    /// Some of the files, by their indices.
+    fn select(&self, py: Python<'_>, indices: Vec<usize>) -> PyResult<Self> {
+        if indices.iter().any(|index| *index >= self.survey.files.len()) {
+            return Err(pyo3::exceptions::PyIndexError::new_err("index out of range"));
+        }
+        let survey = self.survey.select(&indices).map_err(|error| super::errors::to_py_err(py, &error))?;
+        Ok(Self { survey: Arc::new(survey) })
+    }
+}
+
+/// Finds files by patterns. The result: paths below the root, absolute paths elsewhere, links that loop.
+#[pyfunction]
+pub(crate) fn glob_files(
+    py: Python<'_>,
+    root: &Bound<'_, PyString>,
+    include: Vec<Bound<'_, PyString>>,
+    exclude: Vec<Bound<'_, PyString>>,
+) -> PyResult<Operation> {
+    let root = os_path(root)?;
+    let texts = |patterns: &[Bound<'_, PyString>]| -> PyResult<Vec<Vec<u8>>> {
+        patterns.iter().map(|pattern| with_wtf8(pattern, <[u8]>::to_vec)).collect()
+    };
+    let (include, exclude) = (texts(&include)?, texts(&exclude)?);
+    Operation::start_blocking(
+        py,
+        Caller::default(),
+        move |context| {
+            let is_cancelled = || context.cancel.is_cancelled();
+            let request =
+                GlobRequest { root: &root, include: &include, exclude: &exclude, is_cancelled: &is_cancelled };
+            let globbed = glob::glob(&request)?;
+            context.check_cancelled(ops::hash_files::CANCELLED)?;
+            Ok(globbed)
+        },
+        |py, globbed| {
+            let native = |paths: PathList| Bound::new(py, LocalPaths { paths: Arc::new(paths) });
+            let loops: Vec<_> = globbed.loops.into_iter().map(|path| path.display().to_string()).collect();
+            Ok((native(globbed.files)?, native(globbed.outside)?, loops).into_pyobject(py)?.into_any().unbind())
+        },
+    )
+}
+
+/// Looks at files below a root, given relative to it. The result: a `FileSurvey`.
+#[pyfunction]
+pub(crate) fn survey_files(
+    py: Python<'_>,
+    root: &Bound<'_, PyString>,
+    paths: &Bound<'_, LocalPaths>,
+    may_vanish: bool,
+) -> PyResult<Operation> {
+    let root = os_path(root)?;
+    let files = Arc::clone(&paths.get().paths);
+    Operation::start_blocking(
+        py,
+        Caller::default(),
+        move |context| {
+            let request = SurveyRequest { root: &root, files: &files, links: LinkPolicy::Follow, may_vanish };
+            ops::survey::run(&request, context)
+        },
+        |py, survey| Ok(Bound::new(py, FileSurvey { survey: Arc::new(survey) })?.into_any().unbind()),
+    )
+}
+
+/// Hashes the files of a survey. The result: a v2023 manifest, and how many files were read, by why.
+#[pyfunction]
+#[pyo3(signature = (survey, cache_folder, tracker = None))]
+pub(crate) fn build_manifest(
+    py: Python<'_>,
+    survey: &Bound<'_, FileSurvey>,
+    cache_folder: Option<PathBuf>,
+    tracker: Option<Py<PyAny>>,
+) -> PyResult<Operation> {
+    let survey = Arc::clone(&survey.get().survey);
+    Operation::start_blocking(
+        py,
+        Caller { tracker, ..Caller::default() },
+        move |context| {
+            let cache = HashCache::open(cache_folder.as_deref());
+            ops::build_manifest::run(&survey, &cache, context)
+        },
+        |py, BuildReport { manifest, hashed }| {
+            let counts = PyDict::new(py);
+            for reason in HashReason::ALL {
+                if let Some(count) = hashed.get(&reason) {
+                    counts.set_item(reason.as_str(), count)?;
+                }
+            }
+            Ok((manifest_to_python(py, Arc::new(manifest))?, counts).into_pyobject(py)?.into_any().unbind())
+        },
+    )
+}
+
+/// Compares a survey with a manifest. The result: `(index, path, "new" | "size" | "mtime")` for files that differ, and the
+/// paths of the manifest that are not there.
+#[pyfunction]
+pub(crate) fn diff_tree<'py>(
+    py: Python<'py>,
+    survey: &Bound<'py, FileSurvey>,
+    manifest: &Bound<'py, PyAny>,
+) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
+    let manifest = manifest_from_python(manifest)?;
+    let survey = &survey.get().survey;
+    let diff = py.detach(|| ops::diff_tree::run(survey, &manifest));
+    let changed = PyList::empty(py);
+    for (index, difference) in diff.changed {
+        let how = match difference {
+            Difference::New => intern!(py, "new"),
+            Difference::Size => intern!(py, "size"),
+            Difference::ModificationTime | Difference::Deleted => intern!(py, "mtime"),
+        };
+        changed.append((index, string_from_wtf8(py, survey.files.get(index))?, how))?;
+    }
+    let deleted = PyList::empty(py);
+    for index in diff.deleted {
+        deleted.append(string_from_wtf8(py, manifest.files.path(index).as_bytes())?)?;
+    }
+    Ok((changed, deleted))
+}
+
+/// Sorts the paths of a submission under roots. The locations are pairs of path and name. The result: groups as
+/// `(location name, root, inputs, outputs, references)`, the number and size of the inputs, and warnings.
+#[pyfunction]
+pub(crate) fn prepare_inputs(
+    py: Python<'_>,
+    paths: (Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>),
+    local_locations: Vec<(Bound<'_, PyString>, String)>,
+    shared_locations: Vec<(Bound<'_, PyString>, String)>,
+    require_paths_exist: bool,
+) -> PyResult<Operation> {
+    let locations = |given: Vec<(Bound<'_, PyString>, String)>| -> PyResult<Vec<FileSystemLocation>> {
+        given
+            .into_iter()
+            .map(|(path, name)| Ok(FileSystemLocation { path: with_wtf8(&path, <[u8]>::to_vec)?, name }))
+            .collect()
+    };
+    let current = py.import(intern!(py, "os"))?.call_method0(intern!(py, "getcwd"))?;
+    let request = PrepareRequest {
+        inputs: paths_from_python(&paths.0)?,
+        outputs: paths_from_python(&paths.1)?,
+        references: paths_from_python(&paths.2)?,
+        local_locations: locations(local_locations)?,
+        shared_locations: locations(shared_locations)?,
+        require_paths_exist,
+        current_directory: with_wtf8(current.cast::<PyString>()?, <[u8]>::to_vec)?,
+    };
+    Operation::start_blocking(py, Caller::default(), move |_| ops::prepare_inputs::run(&request), prepared_to_python)
+}
+
+fn prepared_to_python(py: Python<'_>, prepared: Prepared) -> PyResult<Py<PyAny>> {
+    let groups = PyList::empty(py);
+    for group in prepared.groups {
+        let native = |paths: PathList| Bound::new(py, LocalPaths { paths: Arc::new(paths) });
+        groups.append((
+            group.location_name,
+            string_from_wtf8(py, &group.root)?,
+            native(group.inputs)?,
+            native(group.outputs)?,
+            native(group.references)?,
+        ))?;
+    }
+    let parts = (groups, prepared.total_files, prepared.total_bytes, prepared.warnings);
+    Ok(parts.into_pyobject(py)?.into_any().unbind())
+}
+
+fn paths_from_python(paths: &Bound<'_, PyAny>) -> PyResult<PathList> {
+    if let Ok(native) = paths.cast::<LocalPaths>() {
+        return Ok((*native.get().paths).clone());
+    }
+    let mut list = PathList::new();
+    for path in paths.try_iter()? {
+        push_from_python(&mut list, &path?)?;
+    }
+    Ok(list)
+}
+
+fn push_from_python(list: &mut PathList, path: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(text) = path.cast::<PyString>() {
+        return with_wtf8(text, |text| list.push(text));
+    }
+    let text = path.py().import(intern!(path.py(), "os"))?.call_method1(intern!(path.py(), "fsdecode"), (path,))?;
+    with_wtf8(text.cast::<PyString>()?, |text| list.push(text))
+}
+
+/// The host's path for a string.
+fn os_path(text: &Bound<'_, PyString>) -> PyResult<PathBuf> {
+    with_wtf8(text, crate::path::os_string_from_wtf8)?
+        .map(PathBuf::from)
+        .ok_or_else(|| PyValueError::new_err("the path holds a surrogate that no file name can hold"))
+}
