@@ -1,11 +1,9 @@
 """The native module. Import its names from `rusty_attachments` and its submodules."""
 
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Optional, TypedDict, final
-from collections.abc import Sequence
-from typing import Any, Optional, Union, final
+from typing import Any, Optional, TypedDict, Union, final
 
 from ._operation import StoreArguments
 from .asset_manifests import BaseAssetManifest
@@ -103,6 +101,7 @@ def head_object(store: StoreArguments, bucket: str, key: str) -> Operation: ...
 def download_manifests(
     store: StoreArguments, tracker: Optional[Any], request: DownloadArguments
 ) -> Operation: ...
+
 # Path mapping. Formats are "posix" or "windows"; rules are (format, source path, destination path).
 
 @final
@@ -131,15 +130,16 @@ def path_mapping_rules_from_json(text: str) -> list[tuple[str, str, str]]: ...
 @final
 class LowTransferRateDetector:
     def __new__(cls, threshold_bytes_per_second: float, maximum_reports: int) -> LowTransferRateDetector: ...
-    def observe(
-        self, transfer_rate: float, processed_files: int, processed_bytes: Optional[int]
-    ) -> bool: ...
+    def observe(self, transfer_rate: float, processed_files: int, processed_bytes: Optional[int]) -> bool: ...
     @property
     def low_reports(self) -> int: ...
     @property
     def failure_message(self) -> str: ...
 
 def normalize_worker_properties(text: str) -> str: ...
+
+# Caches.
+
 @final
 class CacheConnection:
     @classmethod
@@ -153,3 +153,37 @@ class CacheConnection:
 class CacheRows:
     def fetchone(self) -> Optional[tuple[Any, ...]]: ...
     def fetchall(self) -> list[tuple[Any, ...]]: ...
+
+# The local tree. Functions that return an `Operation` say in their Rust documentation what it gives.
+
+@final
+class LocalPaths:
+    def __new__(cls, paths: Iterable[Union[str, os.PathLike[str]]]) -> LocalPaths: ...
+    def __len__(self) -> int: ...
+    def strings(self, prefix: Optional[str] = None) -> list[str]: ...
+    def relative_to(self, root: str) -> LocalPaths: ...
+
+@final
+class FileSurvey:
+    def __len__(self) -> int: ...
+    @property
+    def total_bytes(self) -> int: ...
+    def select(self, indices: Sequence[int]) -> FileSurvey: ...
+
+def glob_files(root: str, include: Sequence[str], exclude: Sequence[str]) -> Operation: ...
+def survey_files(root: str, paths: LocalPaths, may_vanish: bool) -> Operation: ...
+def build_manifest(
+    survey: FileSurvey,
+    cache_folder: Optional[str],
+    tracker: Optional[Any] = None,
+    update_cache: bool = True,
+) -> Operation: ...
+def diff_tree(
+    survey: FileSurvey, manifest: BaseAssetManifest
+) -> tuple[list[tuple[int, str, str]], list[str]]: ...
+def prepare_inputs(
+    paths: tuple[Iterable[Any], Iterable[Any], Iterable[Any]],
+    local_locations: Sequence[tuple[str, str]],
+    shared_locations: Sequence[tuple[str, str]],
+    require_paths_exist: bool,
+) -> Operation: ...

@@ -19,12 +19,12 @@ pub struct BuildReport {
     pub hashed: BTreeMap<HashReason, u64>,
 }
 
-/// Hashes the files of a survey and lists them in a v2023 manifest.
+/// Hashes the files of a survey and lists them in a v2023 manifest. `update_cache` says whether new hashes are kept.
 ///
 /// # Errors
 /// As [`hash_files::run`].
-pub fn run(survey: &Survey, cache: &HashCache, context: &Context) -> Result<BuildReport> {
-    let request = HashFilesRequest { survey, cache, update_cache: true, read_cache: true };
+pub fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Context) -> Result<BuildReport> {
+    let request = HashFilesRequest { survey, cache, update_cache, read_cache: true };
     let files = hash_files::run(&request, context)?;
     let mut hashed = BTreeMap::new();
     for reason in files.iter().filter_map(|file| file.reason) {

@@ -2,13 +2,15 @@
 //!
 //! Files cross the boundary as lists that stay native; only what callers look at becomes Python objects.
 
+#![allow(clippy::needless_pass_by_value, reason = "pyo3 hands extracted arguments over by value")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::manifest::{manifest_from_python, manifest_to_python};
 use super::manifest_text::{string_from_wtf8, with_wtf8};
@@ -24,6 +26,18 @@ use crate::ops::diff_tree::Difference;
 use crate::ops::hash_files::HashReason;
 use crate::ops::prepare_inputs::{PrepareRequest, Prepared};
 use crate::ops::survey::{Survey, SurveyRequest};
+
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<LocalPaths>()?;
+    module.add_class::<FileSurvey>()?;
+    module.add_function(wrap_pyfunction!(glob_files, module)?)?;
+    module.add_function(wrap_pyfunction!(survey_files, module)?)?;
+    module.add_function(wrap_pyfunction!(build_manifest, module)?)?;
+    module.add_function(wrap_pyfunction!(diff_tree, module)?)?;
+    module.add_function(wrap_pyfunction!(prepare_inputs, module)?)?;
+    Ok(())
+}
 
 /// A list of paths.
 #[pyclass(frozen, module = "rusty_attachments._native")]
@@ -163,12 +177,13 @@ pub(crate) fn survey_files(
 
 /// Hashes the files of a survey. The result: a v2023 manifest, and how many files were read, by why.
 #[pyfunction]
-#[pyo3(signature = (survey, cache_folder, tracker = None))]
+#[pyo3(signature = (survey, cache_folder, tracker = None, update_cache = true))]
 pub(crate) fn build_manifest(
     py: Python<'_>,
     survey: &Bound<'_, FileSurvey>,
     cache_folder: Option<PathBuf>,
     tracker: Option<Py<PyAny>>,
+    update_cache: bool,
 ) -> PyResult<Operation> {
     let survey = Arc::clone(&survey.get().survey);
     Operation::start_blocking(
@@ -176,7 +191,7 @@ pub(crate) fn build_manifest(
         Caller { tracker, ..Caller::default() },
         move |context| {
             let cache = HashCache::open(cache_folder.as_deref());
-            ops::build_manifest::run(&survey, &cache, context)
+            ops::build_manifest::run(&survey, &cache, update_cache, context)
         },
         |py, BuildReport { manifest, hashed }| {
             let counts = PyDict::new(py);
@@ -277,7 +292,14 @@ fn push_from_python(list: &mut PathList, path: &Bound<'_, PyAny>) -> PyResult<()
     if let Ok(text) = path.cast::<PyString>() {
         return with_wtf8(text, |text| list.push(text));
     }
-    let text = path.py().import(intern!(path.py(), "os"))?.call_method1(intern!(path.py(), "fsdecode"), (path,))?;
+    let text = match path.getattr_opt(intern!(path.py(), "__fspath__"))? {
+        Some(fspath) => fspath.call0()?,
+        None => path.clone(),
+    };
+    if let Ok(bytes) = text.cast::<PyBytes>() {
+        list.push(&crate::path::escape_bytes(bytes.as_bytes()));
+        return Ok(());
+    }
     with_wtf8(text.cast::<PyString>()?, |text| list.push(text))
 }
 

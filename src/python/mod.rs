@@ -31,22 +31,6 @@ mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     /// Each submodule registers its own functions and classes.
-    #[pymodule_export]
-    use super::aio::wait;
-    #[pymodule_export]
-    use super::caches::{CacheConnection, CacheRows};
-    #[pymodule_export]
-    use super::local_tree::{
-        FileSurvey, LocalPaths, build_manifest, diff_tree, glob_files, prepare_inputs, survey_files,
-    };
-    #[pymodule_export]
-    use super::manifest::ManifestTable;
-    #[pymodule_export]
-    use super::manifest_functions::{decode_manifest, encode_manifest, hash_data, hash_descriptor, validate_manifest};
-
-    #[pymodule_export]
-    use super::pump::Operation;
-
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
@@ -54,6 +38,7 @@ mod _native {
         super::aio::register(module)?;
         super::caches::register(module)?;
         super::download::register(module)?;
+        super::local_tree::register(module)?;
         super::manifest_functions::register(module)?;
         super::manifest_operations::register(module)?;
         super::path_mapping::register(module)?;

@@ -63,8 +63,8 @@ class HashCacheEntry:
 class HashCache(CacheDB):
     """The reference's table of hashes, to be used as a context manager; threads may share it.
 
-    Hashing in this package keeps a table of its own in the same file, which also knows sizes and status change times,
-    and writes this one along.
+    Hashing in this package keeps a table of its own in the same file, which also knows sizes and status
+    change times, and writes this one along.
     """
 
     CACHE_NAME = "hash_cache"
