@@ -53,7 +53,7 @@ pub(crate) fn decode_manifest(py: Python<'_>, text: &Bound<'_, PyString>, strict
 }
 
 /// The exception for a manifest that can't be read.
-fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: Error) -> PyResult<PyErr> {
+pub(super) fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: Error) -> PyResult<PyErr> {
     static JSON: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     if let Error::Json { message, position, .. } = &error {
         if text.len()? <= EXPLAINED_BY_PYTHON_BYTES {

@@ -1,10 +1,9 @@
 //! Path mapping for Python. Formats cross as their names, rules as (format, source path, destination path).
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use super::errors::to_py_err;
 use super::text::Text;
-use crate::error::Error;
 use crate::path::PathFormat;
 use crate::path_mapping as rules;
 use crate::path_mapping::{FileSystemLocation, PathMappingRule, StorageProfile, WindowsPrefixes};
@@ -13,20 +12,9 @@ type Rule = (String, Text, Text);
 /// An id, a path format, and the locations as (name, path).
 type Profile = (Text, String, Vec<(Text, Text)>);
 
-/// The class of this package's `exceptions` that an error is raised as.
-pub(super) fn raise(py: Python<'_>, error: &Error) -> PyErr {
-    let name = match error {
-        Error::NonValidInput(_) => "NonValidInputError",
-        Error::InvalidArgument(_) => return PyValueError::new_err(error.to_string()),
-        _ => "AssetSyncError",
-    };
-    let class = py.import("rusty_attachments.exceptions").and_then(|module| module.getattr(name));
-    class.and_then(|class| class.call1((error.to_string(),))).map_or_else(|failure| failure, PyErr::from_value)
-}
-
 fn rule_from_python(py: Python<'_>, (format, source, destination): Rule) -> PyResult<PathMappingRule> {
     Ok(PathMappingRule {
-        source_path_format: rules::format_from_name(&format).map_err(|error| raise(py, &error))?,
+        source_path_format: rules::format_from_name(&format).map_err(|error| to_py_err(py, &error))?,
         source_path: source.0,
         destination_path: destination.0,
     })
@@ -49,7 +37,7 @@ fn profile_from_python(py: Python<'_>, (id, format, locations): Profile) -> PyRe
     let location = |(name, path): (Text, Text)| FileSystemLocation { name: name.0, path: path.0 };
     Ok(StorageProfile {
         id: id.0,
-        path_format: rules::format_from_name(&format).map_err(|error| raise(py, &error))?,
+        path_format: rules::format_from_name(&format).map_err(|error| to_py_err(py, &error))?,
         locations: locations.into_iter().map(location).collect(),
     })
 }
@@ -67,7 +55,7 @@ impl PathMappingRuleApplier {
         let rules = rules_from_python(py, rules)?;
         rules::PathMappingRuleApplier::new(&rules, PathFormat::host(), prefixes)
             .map(Self)
-            .map_err(|error| raise(py, &error))
+            .map_err(|error| to_py_err(py, &error))
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "pyo3 extracts values")]
@@ -98,7 +86,7 @@ fn generate_dynamic_path_mapping(
 ) -> PyResult<Vec<Rule>> {
     let mut converted = Vec::with_capacity(roots.len());
     for (root_path, format, location) in &roots {
-        let format = rules::format_from_name(format).map_err(|error| raise(py, &error))?;
+        let format = rules::format_from_name(format).map_err(|error| to_py_err(py, &error))?;
         converted.push((root_path.0.as_slice(), format, location.as_ref().map(|name| name.0.as_slice())));
     }
     let found = rules::generate_dynamic_path_mapping(&session_directory.0, converted, PathFormat::host());
@@ -119,21 +107,21 @@ fn local_destination(
     let by_profile: Vec<_> = by_profile.into_iter().map(|(from, to)| (from.0, to.0)).collect();
     rules::local_destination(&root_path.0, has_location, &dynamic, &by_profile)
         .map(Text)
-        .map_err(|error| raise(py, &error))
+        .map_err(|error| to_py_err(py, &error))
 }
 
 #[pyfunction]
 #[allow(clippy::needless_pass_by_value, reason = "pyo3 extracts values")]
 fn convert_directory(py: Python<'_>, directory: Text, source_format: &str, target_format: &str) -> PyResult<Text> {
-    let format = |name| rules::format_from_name(name).map_err(|error| raise(py, &error));
+    let format = |name| rules::format_from_name(name).map_err(|error| to_py_err(py, &error));
     rules::convert_directory(&directory.0, format(source_format)?, format(target_format)?)
         .map(Text)
-        .map_err(|error| raise(py, &error))
+        .map_err(|error| to_py_err(py, &error))
 }
 
 #[pyfunction]
 fn path_mapping_rules_from_json(py: Python<'_>, text: &str) -> PyResult<Vec<Rule>> {
-    rules::rules_from_json(text).map(rules_to_python).map_err(|error| raise(py, &error))
+    rules::rules_from_json(text).map(rules_to_python).map_err(|error| to_py_err(py, &error))
 }
 
 /// Adds this file's names to the native module.

@@ -3,17 +3,23 @@
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
-use super::path_mapping::raise;
+use super::errors::to_py_err;
+use super::manifest_functions::decode_error;
+use super::manifest_text::with_wtf8;
 use super::text::Text;
+use crate::error::Error;
 use crate::worker;
 
 /// Checks the JSON of a worker properties file, and gives it back without what is not known, as the agent would write it.
 #[pyfunction]
-#[allow(clippy::needless_pass_by_value, reason = "pyo3 extracts values")]
-fn normalize_worker_properties(py: Python<'_>, text: Text) -> PyResult<Text> {
-    let properties = worker::properties_from_json(&text.0).map_err(|error| raise(py, &error))?;
-    Ok(Text(worker::properties_to_json(&properties)))
+fn normalize_worker_properties(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Text> {
+    match with_wtf8(text, worker::properties_from_json)? {
+        Ok(properties) => Ok(Text(worker::properties_to_json(&properties))),
+        Err(error @ Error::Json { .. }) => Err(decode_error(py, text, error)?),
+        Err(error) => Err(to_py_err(py, &error)),
+    }
 }
 
 /// Gives a download up after a series of low transfer rates; see `rusty_attachments.worker`.

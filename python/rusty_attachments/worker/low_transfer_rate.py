@@ -1,0 +1,53 @@
+"""Giving a download up once it has been slow for long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import _native
+
+if TYPE_CHECKING:
+    from ..progress_tracker import ProgressReportMetadata
+
+LOW_TRANSFER_RATE_THRESHOLD = 10_000
+"""Bytes a second below which a report is low."""
+
+LOW_TRANSFER_COUNT_THRESHOLD = 60
+"""Low reports in a row that end a download. A report comes at least once a second: this is a minute."""
+
+
+class LowTransferRateDetector:
+    """A progress callback that asks to cancel after a series of low transfer rates, as the worker agent does.
+
+    A finished file begins a new series: small files are slow by their number, not by their bytes. So does any
+    byte, where reports count bytes (an attribute `processedBytes`, which the reference's reports don't have).
+
+        download_files_from_manifests(…, on_downloading_files=LowTransferRateDetector())
+
+    Args:
+        threshold: Bytes a second below which a report is low.
+        maximum_reports: Low reports in a row that end the download.
+    """
+
+    def __init__(
+        self,
+        threshold: float = LOW_TRANSFER_RATE_THRESHOLD,
+        maximum_reports: int = LOW_TRANSFER_COUNT_THRESHOLD,
+    ) -> None:
+        self._native = _native.LowTransferRateDetector(threshold, maximum_reports)
+
+    def __call__(self, report: ProgressReportMetadata) -> bool:
+        """Takes in a report; returns whether the download should go on."""
+        return self._native.observe(
+            report.transferRate, report.processedFiles, getattr(report, "processedBytes", None)
+        )
+
+    @property
+    def low_reports(self) -> int:
+        """Low reports in the series so far."""
+        return self._native.low_reports
+
+    @property
+    def failure_message(self) -> str:
+        """Why the download was given up, in the agent's words."""
+        return self._native.failure_message
