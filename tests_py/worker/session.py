@@ -79,7 +79,7 @@ class Session:
         return {name: value for name, value in values.items() if value is not None}
 
     def run(self, what: str, how, **changes) -> subprocess.CompletedProcess:
-        """Runs `download` or `upload`: the agent's script, with names swapped if `how` names some, or ours."""
+        """Runs `download` or `upload`: the agent's script, with names swapped if `how` has any, or ours."""
         arguments = ["-s3", self.uri, "-wp", str(self.properties_file)]
         script = str(agent.package() / "sessions/actions/scripts" / f"attachment_{what}.py")
         if how == OURS:
