@@ -1,0 +1,315 @@
+"""What a case has done, in a process of its own: `python verbs.py PACKAGE SPECIFICATION`, one line of JSON at the end.
+
+The package is `deadline.job_attachments` or `rusty_attachments`: one text serves both. The line tells whether the call
+returned, what it returned, or the exception's classes, text and fields.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+FARM = "farm-0123456789abcdef0123456789abcdef"
+QUEUE = "queue-0123456789abcdef0123456789abcdef"
+
+
+class Kit:
+    """The package under test, with set-up that verbs share."""
+
+    def __init__(self, package: str, specification: dict[str, Any]) -> None:
+        self.package = package
+        self.specification = specification
+
+    def __getitem__(self, name: str) -> Any:
+        return self.specification.get(name)
+
+    def module(self, name: str) -> Any:
+        return import_module(f"{self.package}.{name}")
+
+    def settings(self) -> Any:
+        return self.module("models").JobAttachmentS3Settings(s3BucketName=self["bucket"], rootPrefix="root")
+
+    def manager(self) -> Any:
+        manager = self.module("upload").S3AssetManager
+        return manager(farm_id=FARM, queue_id=QUEUE, job_attachment_settings=self.settings())
+
+    def decode(self, path: str) -> Any:
+        text = Path(path).read_text(encoding="utf-8", errors="surrogatepass")
+        return self.module("asset_manifests.decode").decode_manifest(text)
+
+    def hashed(self, manager: Any) -> Any:
+        paths = self["paths"] or sorted(str(path) for path in Path(self["root"]).rglob("*") if path.is_file())
+        group = manager.prepare_paths_for_upload(paths, [], [])
+        _, manifests = manager.hash_assets_and_create_manifest(
+            group.asset_groups, group.total_input_files, group.total_input_bytes, None, lambda _: True
+        )
+        return manifests
+
+    def download_to(self, target: str, manifest: Any, callback: Any = None, **more: Any) -> Any:
+        return self.module("download").download_files_from_manifests(
+            s3_bucket=self["bucket"],
+            manifests_by_root={target: manifest},
+            cas_prefix=self.settings().full_cas_prefix(),
+            on_downloading_files=callback or (lambda _: True),
+            **more,
+        )
+
+
+def change_files(changes: list[list[Any]]) -> None:
+    """What someone else does to files: written out so that a case can order it."""
+    for what, path, *rest in changes:
+        file = Path(path)
+        before = file.stat()
+        if what == "edit" or what == "edit keeping mtime":
+            with file.open("r+b") as opened:
+                opened.seek(before.st_size // 2)
+                opened.write(b"\xff\x00EDITED")
+                opened.truncate(before.st_size)
+            if what == "edit keeping mtime":
+                os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        elif what == "grow":
+            with file.open("ab") as opened:
+                opened.write(b"more")
+        elif what == "truncate":
+            os.truncate(file, before.st_size // 3)
+        elif what == "replace":
+            other = file.with_name(file.name + ".new")
+            other.write_bytes(b"R" * before.st_size)
+            other.replace(file)
+        elif what == "delete":
+            file.unlink()
+        elif what == "wait":
+            time.sleep(float(rest[0]))
+        else:
+            raise ValueError(what)
+
+
+def submit(kit: Kit) -> Any:
+    """Hashes everything under the root and uploads it, as a submitter does."""
+    manager = kit.manager()
+    manifests = kit.hashed(manager)
+    change_files(kit["between"] or [])
+    if kit["during"]:
+        start_changing(kit["during"], kit["every_ms"] or 1)
+    statistics, attachments = manager.upload_assets(manifests, lambda _: True)
+    keys = [row.inputManifestPath for row in attachments.manifests]
+    return {"manifests": keys, "processed": statistics.processed_files, "skipped": statistics.skipped_files}
+
+
+def start_changing(changes: list[list[Any]], every_ms: float) -> None:
+    """Goes on changing files in a thread until the process ends."""
+
+    def work() -> None:
+        while True:
+            change_files(changes)
+            time.sleep(every_ms / 1000)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+def hash_files(kit: Kit) -> Any:
+    """The hashes of everything under the root, by path."""
+    if kit["during"]:
+        start_changing(kit["during"], kit["every_ms"] or 1)
+    (manifest,) = kit.hashed(kit.manager())
+    return {row.path: [row.hash, row.size] for row in manifest.asset_manifest.paths}
+
+
+def download(kit: Kit) -> Any:
+    """Downloads the manifest's files under the target."""
+    resolution = kit.module("models").FileConflictResolution.CREATE_COPY
+    statistics = kit.download_to(kit["target"], kit.decode(kit["manifest"]), conflict_resolution=resolution)
+    return {"processed": statistics.processed_files, "skipped": statistics.skipped_files}
+
+
+def download_each(kit: Kit) -> Any:
+    """Downloads one manifest after the other; what became of each."""
+    outcomes = []
+    for path in kit["manifests"]:
+        try:
+            kit.download_to(kit["target"], kit.decode(path))
+            outcomes.append(["ok", ""])
+        except Exception as error:
+            outcomes.append([type(error).__name__, str(error)[:300]])
+    return outcomes
+
+
+def decode_each(kit: Kit) -> Any:
+    """Decodes, and encodes again, one manifest after the other; what became of each."""
+    outcomes = []
+    for path in kit["manifests"]:
+        try:
+            manifest = kit.decode(path)
+            manifest.encode()
+            outcomes.append(["ok", len(manifest.paths)])
+        except Exception as error:
+            outcomes.append([type(error).__name__, str(error)[:300]])
+    return outcomes
+
+
+def download_after_fork(kit: Kit) -> Any:
+    """Downloads, forks, and downloads in the child: it must work or fail at once."""
+    manifest = kit.decode(kit["manifest"])
+    kit.download_to(kit["target"], manifest)
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            start = time.monotonic()
+            kit.download_to(kit["second_target"], manifest)
+            code = 0
+        except Exception:
+            code = 0 if time.monotonic() - start < 1 else 4
+        finally:
+            os._exit(code)
+    return {"child": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}
+
+
+def _download_in_pool(arguments: tuple[str, dict[str, Any], str]) -> int:
+    package, specification, target = arguments
+    kit = Kit(package, specification)
+    return kit.download_to(target, kit.decode(kit["manifest"])).processed_files
+
+
+def download_in_pool(kit: Kit) -> Any:
+    """Downloads here and then in a pool of processes."""
+    import multiprocessing
+
+    kit.download_to(kit["target"], kit.decode(kit["manifest"]))
+    jobs = [(kit.package, kit.specification, f"{kit['second_target']}/{number}") for number in range(2)]
+    for job in jobs:
+        Path(job[2]).mkdir(parents=True)
+    with multiprocessing.get_context(kit["method"]).Pool(2) as pool:
+        return {"processed": pool.map(_download_in_pool, jobs)}
+
+
+def download_until_interrupted(kit: Kit) -> Any:
+    """Downloads until Ctrl-C; tells when the call had come back."""
+    manifest = kit.decode(kit["manifest"])
+    print("started", flush=True)
+    try:
+        kit.download_to(kit["target"], manifest)
+    except KeyboardInterrupt:
+        return {"interrupted": time.time()}
+    return {"interrupted": None}
+
+
+def download_with_callback(kit: Kit) -> Any:
+    """Downloads with a callback that misbehaves, and with everything logged."""
+    logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+    manifest = kit.decode(kit["manifest"])
+    calls = 0
+
+    def callback(_: Any) -> bool:
+        nonlocal calls
+        calls += 1
+        if kit["callback"] == "raises":
+            raise ZeroDivisionError("from the callback")
+        if kit["callback"] == "sleeps":
+            time.sleep(0.2)
+        if kit["callback"] == "calls again" and calls == 1:
+            kit.download_to(kit["second_target"], manifest)
+        return kit["callback"] != "returns False"
+
+    kit.download_to(kit["target"], manifest, callback)
+    return {"calls": calls}
+
+
+def download_and_exit(kit: Kit) -> Any:
+    """Leaves while a thread is still downloading."""
+    manifest = kit.decode(kit["manifest"])
+    worker = threading.Thread(target=kit.download_to, args=(kit["target"], manifest), daemon=True)
+    worker.start()
+    time.sleep(kit["after_s"])
+    return {"left": time.time(), "was_running": worker.is_alive()}
+
+
+def download_among_swaps(kit: Kit) -> Any:
+    """Downloads while a thread swaps a folder of the target for a link that leads out."""
+    manifest = kit.decode(kit["manifest"])
+    folder = Path(kit["target"]) / kit["folder"]
+    hidden = folder.with_name(folder.name + "-hidden")
+    folder.mkdir(parents=True)
+    swaps = 0
+    done = threading.Event()
+
+    def swap() -> None:
+        nonlocal swaps
+        while not done.is_set():
+            try:
+                folder.rename(hidden)
+                folder.symlink_to(kit["outside"])
+                folder.unlink()
+                hidden.rename(folder)
+                swaps += 1
+            except OSError:
+                if hidden.exists() and not folder.exists():
+                    hidden.rename(folder)
+
+    thread = threading.Thread(target=swap, daemon=True)
+    thread.start()
+    outcome = "ok"
+    for _ in range(kit["times"]):
+        try:
+            kit.download_to(kit["target"], manifest)
+        except Exception as error:
+            outcome = type(error).__name__
+    done.set()
+    thread.join()
+    return {"swaps": swaps, "outcome": outcome}
+
+
+VERBS = {
+    verb.__name__: verb
+    for verb in (
+        submit,
+        hash_files,
+        download,
+        download_each,
+        decode_each,
+        download_after_fork,
+        download_in_pool,
+        download_until_interrupted,
+        download_with_callback,
+        download_and_exit,
+        download_among_swaps,
+    )
+}
+
+
+def told(error: BaseException) -> dict[str, Any]:
+    """The exception as the oracle judges it."""
+    fields = ("action", "status_code", "bucket_name", "key_or_prefix")
+    return {
+        "classes": [kind.__name__ for kind in type(error).__mro__],
+        "text": str(error),
+        "fields": {name: getattr(error, name) for name in fields if hasattr(error, name)},
+    }
+
+
+def main() -> None:
+    """Does what the command line names."""
+    package, text = sys.argv[1:3]
+    specification = json.loads(text)
+    if specification.get("log"):
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+    if specification.get("ignore_interrupt_outside"):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    kit = Kit(package, specification)
+    try:
+        line = {"ok": True, "value": VERBS[specification["verb"]](kit)}
+    except BaseException as error:
+        line = {"ok": False, "error": told(error)}
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
