@@ -1,0 +1,86 @@
+# Each target does its own set-up, in .venv and target/ alone. Needed: a Rust toolchain, CPython >= 3.9, a C compiler, make.
+#
+#   make demo      uploads and downloads the standard library of Python and compares   DEMO="--keep" keeps the copy
+#   make test      all tests, of Rust and of Python                                    PYTEST="-k name" chooses
+#   make check     formatters, lints, types
+#   make bench     times of the reference and of this package, side by side
+#   make faults    the scorecard of injected faults
+#   make develop   a quick debug build into .venv; the targets above put the release build back
+
+# The Python that .venv is made from.
+PYTHON3 ?= python3
+
+VENV := $(CURDIR)/.venv
+PYTHON := $(VENV)/bin/python
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+# Temporary files stay in the clone.
+export TMPDIR := $(TARGET)/tmp
+$(shell mkdir -p '$(TMPDIR)')
+
+# Directories are among them, so that a removed file counts as a change.
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+	$(shell find src python -name __pycache__ -prune -o -not -name '*.so' -print)
+SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find examples src -print)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-python check develop build-release build-rig build-test-servers clean
+
+help:
+	@sed -n '/^#   make/s/^#   //p' Makefile
+
+demo: build-release $(TARGET)/release/examples/s3_fs
+	$(PYTHON) demo/run.py --server '$(TARGET)/release/examples/s3_fs' $(DEMO)
+
+test: test-rust test-python
+
+test-rust:
+	$(PYTHON3) make/cargo_test.py $(CARGO_TEST)
+
+test-python: build-release build-test-servers
+	$(PYTHON) -m pytest $(PYTEST)
+
+check: build-release
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- --deny warnings
+	cargo clippy --quiet --all-targets --features python -- --deny warnings
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict python
+	$(VENV)/bin/stubtest rusty_attachments._native
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; else \
+		echo 'check: cargo-deny is not installed: licences and advisories (deny.toml) were NOT checked'; fi
+
+# The wheel that users get, in .venv.
+build-release: $(VENV)/.wheel-installed
+
+# The test rig, as `bench` and `faults` want it: fast.
+build-rig: $(TARGET)/release/examples/s3_rig
+
+# The servers of the Python tests, in the profile of the Rust tests, which have compiled what they need.
+build-test-servers:
+	cargo build --quiet --examples
+
+develop: $(VENV)/.requirements-installed
+	rm -f $(VENV)/.wheel-installed
+	VIRTUAL_ENV=$(VENV) $(VENV)/bin/maturin develop --quiet
+
+clean:
+	rm -rf '$(TARGET)' $(VENV)
+
+$(VENV)/.requirements-installed: requirements-dev.txt
+	test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+$(VENV)/.wheel-installed: $(VENV)/.requirements-installed $(SOURCES)
+	rm -rf '$(TARGET)/wheels'
+	$(VENV)/bin/maturin build --release --quiet --interpreter $(PYTHON) --compatibility linux --out '$(TARGET)/wheels'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps '$(TARGET)'/wheels/*.whl
+	touch $@
+
+$(TARGET)/release/examples/%: $(SERVER_SOURCES)
+	cargo build --quiet --release --example $*
+	touch $@
+
+-include make/*.mk
