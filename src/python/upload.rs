@@ -22,6 +22,7 @@ use crate::transfer::progress::ProgressSnapshot;
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(head_object, module)?)?;
+    module.add_function(wrap_pyfunction!(manifest_size, module)?)?;
     module.add_function(wrap_pyfunction!(put_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(put_local_file, module)?)?;
     module.add_function(wrap_pyfunction!(sample_check_cache, module)?)?;
@@ -96,6 +97,13 @@ pub(crate) fn upload(
         Ok((counts.processed_files, counts.skipped_files).into_pyobject(py)?.into_any().unbind())
     };
     Operation::start(py, Caller { tracker, session }, work, convert)
+}
+
+/// How many files a manifest has, and the sum of their sizes in bytes as it says them.
+#[pyfunction]
+pub(crate) fn manifest_size(manifest: &Bound<'_, PyAny>) -> PyResult<(usize, i128)> {
+    let manifest = manifest_from_python(manifest)?;
+    Ok((manifest.files.len(), manifest.files.sum_of_sizes()))
 }
 
 fn open_cache(folder: PathBuf) -> Arc<S3CheckCache> {

@@ -1,0 +1,140 @@
+"""`S3AssetManager`: what a submission uploads, and what it gets back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rusty_attachments.asset_manifests import HashAlgorithm, hash_data, hash_file
+from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
+from rusty_attachments.exceptions import (
+    AssetSyncCancelledError,
+    AssetSyncError,
+    JobAttachmentsError,
+    MissingS3BucketError,
+    MissingS3RootPrefixError,
+)
+from rusty_attachments.models import AssetRootManifest, JobAttachmentS3Settings
+from rusty_attachments.upload import S3AssetManager
+
+
+def manifest_of(root: Path, *names: str) -> AssetManifest:
+    paths = [
+        ManifestPath(
+            path=name,
+            hash=hash_file(str(root / name), HashAlgorithm.XXH128),
+            size=(root / name).stat().st_size,
+            mtime=(root / name).stat().st_mtime_ns // 1000,
+        )
+        for name in names
+    ]
+    total = sum(path.size for path in paths)
+    return AssetManifest(hash_alg=HashAlgorithm.XXH128, paths=paths, total_size=total)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / "sub").mkdir(parents=True)
+    (root / "one.txt").write_bytes(b"one")
+    (root / "sub" / "two.txt").write_bytes(b"two two")
+    (root / "same.txt").write_bytes(b"one")
+    return root
+
+
+@pytest.fixture
+def manager(rig_bucket: str) -> S3AssetManager:
+    return S3AssetManager("farm-1", "queue-1", JobAttachmentS3Settings(rig_bucket, "prefix"))
+
+
+def test_files_and_manifest_are_uploaded_and_described(rig, rig_bucket, manager, tree, tmp_path):
+    root = AssetRootManifest(
+        root_path=str(tree),
+        asset_manifest=manifest_of(tree, "one.txt", "sub/two.txt", "same.txt"),
+        outputs=[tree / "out", tree],
+    )
+    statistics, attachments = manager.upload_assets([root], s3_check_cache_dir=str(tmp_path / "cache"))
+    assert (statistics.total_files, statistics.total_bytes) == (3, 13)
+    assert (statistics.processed_files, statistics.processed_bytes) == (2, 10)
+    assert (statistics.skipped_files, statistics.skipped_bytes) == (1, 3)
+    assert statistics.transfer_rate == statistics.processed_bytes / statistics.total_time
+
+    (properties,) = attachments.manifests
+    assert properties.outputRelativeDirectories == ["out", "."]
+    name = hash_data(str(tree).encode(), HashAlgorithm.XXH128) + "_input"
+    partial = properties.inputManifestPath
+    assert partial.startswith("farm-1/queue-1/Inputs/")
+    assert partial.endswith("/" + name)
+    text = rig.get(rig_bucket, f"prefix/Manifests/{partial}")
+    assert properties.inputManifestHash == hash_data(text, HashAlgorithm.XXH128)
+    assert [path["path"] for path in json.loads(text)["paths"]] == ["one.txt", "same.txt", "sub/two.txt"]
+    stored = {row["key"]: row["xxh128"] for row in rig.objects(rig_bucket, "prefix/Data/", hashed=True)}
+    assert len(stored) == 2
+    assert all(key == f"prefix/Data/{digest}.xxh128" for key, digest in stored.items())
+
+
+def test_a_root_without_files_has_no_manifest(rig, rig_bucket, manager, tree):
+    root = AssetRootManifest("location", str(tree), None, [tree / "out"])
+    statistics, attachments = manager.upload_assets([root])
+    (properties,) = attachments.manifests
+    assert properties.inputManifestPath is None
+    assert properties.fileSystemLocationName == "location"
+    assert statistics.total_files == 0
+    assert rig.objects(rig_bucket) == []
+
+
+def test_the_second_upload_asks_for_a_sample_only(rig, rig_bucket, manager, tree, tmp_path):
+    root = AssetRootManifest(root_path=str(tree), asset_manifest=manifest_of(tree, "one.txt", "sub/two.txt"))
+    cache = str(tmp_path / "cache")
+    manager.upload_assets([root], s3_check_cache_dir=cache)
+    rig.reset()
+    statistics, _ = manager.upload_assets([root], s3_check_cache_dir=cache)
+    assert statistics.skipped_files == 2
+    assert rig.stats()["operations"] == {"HeadObject": 2, "PutObject": 1}
+
+
+def test_a_missing_file_is_an_error_that_names_it_and_no_manifest_is_stored(
+    rig, rig_bucket, manager, tree, tmp_path
+):
+    manifest = manifest_of(tree, "one.txt", "sub/two.txt")
+    (tree / "one.txt").unlink()
+    root = AssetRootManifest(root_path=str(tree), asset_manifest=manifest)
+    with pytest.raises(AssetSyncError, match=r"one\.txt: the file does not exist"):
+        manager.upload_assets([root], s3_check_cache_dir=str(tmp_path / "cache"))
+    assert [row["size"] for row in rig.objects(rig_bucket)] == [7]
+
+
+def test_a_callback_that_says_no_cancels(rig, rig_bucket, manager, tree, tmp_path):
+    root = AssetRootManifest(root_path=str(tree), asset_manifest=manifest_of(tree, "one.txt"))
+    with pytest.raises(AssetSyncCancelledError, match=r"File upload cancelled\.") as error:
+        manager.upload_assets([root], lambda _report: False, s3_check_cache_dir=str(tmp_path / "cache"))
+    assert error.value.summary_statistics.total_files == 1
+
+
+def test_constructor_checks():
+    with pytest.raises(MissingS3BucketError, match="the 's3BucketName' must be set"):
+        S3AssetManager("farm", "queue", JobAttachmentS3Settings("", "prefix"))
+    with pytest.raises(MissingS3RootPrefixError, match="the 'rootPrefix' must be set"):
+        S3AssetManager("farm", "queue", JobAttachmentS3Settings("bucket", ""))
+    with pytest.raises(AssetSyncError, match="'s3_max_pool_connections' \\(0\\) must be positive integer"):
+        S3AssetManager(s3_max_pool_connections=0)
+    with pytest.raises(AssetSyncError, match="'small_file_threshold_multiplier' \\(-1\\)"):
+        S3AssetManager(small_file_threshold_multiplier=-1)
+
+
+@pytest.mark.parametrize("name", ["upload_assets", "snapshot_assets"])
+def test_farm_and_queue_are_needed(name, tmp_path):
+    manager = S3AssetManager(None, "queue", JobAttachmentS3Settings("bucket", "prefix"))
+    arguments = ([],) if name == "upload_assets" else (str(tmp_path), [])
+    with pytest.raises(JobAttachmentsError, match=f"{name}: Farm or Fleet ID is missing"):
+        getattr(manager, name)(*arguments)
+
+
+def test_connections_default_and_explicit_values_are_kept():
+    assert S3AssetManager().asset_uploader._max_connections == 128
+    uploader = S3AssetManager(s3_max_pool_connections=50, small_file_threshold_multiplier=20).asset_uploader
+    assert uploader._max_connections == 50
+    assert uploader.num_upload_workers == 5
+    assert uploader.small_file_threshold == 20 * 8 * 1024 * 1024
