@@ -21,6 +21,7 @@ use crate::path::PathFormat;
 use crate::settings::join_key;
 use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::PART_BYTES;
+use crate::transfer::buffers::Buffers;
 use crate::transfer::context::Context;
 use crate::transfer::download::{Downloader, ObjectDownload, Verify};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
@@ -148,6 +149,7 @@ pub async fn download(request: DownloadRequest, context: &Context) -> Result<Dow
     let downloader = Downloader {
         store: Arc::clone(&prepared.request.store),
         limits,
+        buffers: Buffers::default(),
         context: context.clone(),
         verify: prepared.request.options.verify,
     };

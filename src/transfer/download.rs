@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::PART_BYTES;
+use super::buffers::{Buffer, Buffers};
 use super::context::{Context, LogLevel};
 use super::limits::Limits;
 use super::upload::{blocking, joined};
@@ -54,6 +55,8 @@ pub struct Downloader {
     pub store: Arc<dyn ObjectStore>,
     /// How much at once.
     pub limits: Limits,
+    /// Buffers for bodies.
+    pub buffers: Buffers,
     /// Progress, cancellation, log.
     pub context: Context,
     /// What to check.
@@ -204,27 +207,26 @@ impl Downloader {
         {
             return Err(Failure::Wrong(wrong_size(download, object, body.info.size_bytes)));
         }
-        let mut pieces = Vec::new();
-        let mut received = 0;
+        let mut collected = Collected::new(&self.buffers, body.length_bytes);
         loop {
             match body.chunks.next_chunk().await {
                 Ok(Some(piece)) => {
-                    received += piece.len() as u64;
                     self.context.progress.add_bytes(piece.len() as u64);
-                    pieces.push(piece);
+                    collected.push(piece);
                 }
-                Ok(None) if received == body.length_bytes => break,
+                Ok(None) if collected.received == body.length_bytes => break,
                 Ok(None) => {
-                    self.take_back(&pieces);
-                    let text = format!("the body ended after {received} of {} bytes", body.length_bytes);
+                    self.context.progress.take_back_bytes(collected.received);
+                    let text = format!("the body ended after {} of {} bytes", collected.received, body.length_bytes);
                     return Err(Failure::Body(cut_off(object, text)));
                 }
                 Err(error) => {
-                    self.take_back(&pieces);
+                    self.context.progress.take_back_bytes(collected.received);
                     return Err(Failure::Body(error));
                 }
             }
         }
+        let pieces = collected.finish();
         self.limits.report(self.store.as_ref());
         Ok(pieces)
     }
@@ -283,6 +285,42 @@ impl Downloader {
             place: None,
         };
         Err(Failure::Wrong(error.into()))
+    }
+}
+
+/// A body as it comes in.
+///
+/// Frames are copied into a buffer that is used again: to keep them would keep the connection's read buffers alive behind
+/// them, and fresh pages cost several times what the copy does.
+struct Collected {
+    buffer: Option<Buffer>,
+    pieces: Vec<Bytes>,
+    expected: u64,
+    received: u64,
+    buffers: Buffers,
+}
+
+impl Collected {
+    fn new(buffers: &Buffers, expected: u64) -> Self {
+        Self { buffer: None, pieces: Vec::new(), expected, received: 0, buffers: buffers.clone() }
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        let start = usize::try_from(self.received).unwrap_or(usize::MAX);
+        self.received += piece.len() as u64;
+        // A body that came whole needs no buffer; one that is larger than was said, or than a part, is kept as it comes.
+        let fits = self.received <= self.expected && self.expected <= PART_BYTES;
+        if !fits || (start == 0 && self.received == self.expected) {
+            self.pieces.push(piece);
+            return;
+        }
+        let length = usize::try_from(self.expected).unwrap_or(usize::MAX);
+        let buffer = self.buffer.get_or_insert_with(|| self.buffers.take(length));
+        buffer.as_mut()[start..start + piece.len()].copy_from_slice(&piece);
+    }
+
+    fn finish(self) -> Vec<Bytes> {
+        self.buffer.map_or(self.pieces, |buffer| vec![buffer.freeze()])
     }
 }
 
