@@ -8,8 +8,26 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import _native
+from ._job_manifests import (
+    _get_asset_root_and_manifest_from_s3_with_last_modified,
+    _get_manifests_by_session_action_id,
+    _get_output_manifest_files_by_asset_root_with_last_modified,
+    _get_output_manifest_prefix,
+    _get_tasks_manifests_keys_from_s3,
+    get_asset_root_and_manifest_from_s3,
+    get_job_input_output_paths_by_asset_root,
+    get_job_input_paths_by_asset_root,
+    get_job_output_paths_by_asset_root,
+    get_manifest_from_s3,
+    get_output_manifests_by_asset_root,
+)
 from ._operation import run_async, store_arguments
 from .asset_manifests import BaseAssetManifest
+from .asset_manifests.operations import (
+    _merge_asset_manifests_sorted_asc_by_last_modified,
+    filter_manifests,
+    merge_asset_manifests,
+)
 from .models import FileConflictResolution
 from .os_file_permission import FileSystemPermissionSettings, PosixFileSystemPermissionSettings
 from .progress_tracker import (
@@ -25,6 +43,25 @@ if TYPE_CHECKING:
     PathLike = Union[str, os.PathLike[str]]
     Logger = Union[logging.Logger, logging.LoggerAdapter[Any]]
     Callback = Callable[[ProgressReportMetadata], bool]
+
+__all__ = [
+    "_get_asset_root_and_manifest_from_s3_with_last_modified",
+    "_get_manifests_by_session_action_id",
+    "_get_output_manifest_files_by_asset_root_with_last_modified",
+    "_get_output_manifest_prefix",
+    "_get_tasks_manifests_keys_from_s3",
+    "_merge_asset_manifests_sorted_asc_by_last_modified",
+    "download_files_from_manifests",
+    "download_files_from_manifests_async",
+    "filter_manifests",
+    "get_asset_root_and_manifest_from_s3",
+    "get_job_input_output_paths_by_asset_root",
+    "get_job_input_paths_by_asset_root",
+    "get_job_output_paths_by_asset_root",
+    "get_manifest_from_s3",
+    "get_output_manifests_by_asset_root",
+    "merge_asset_manifests",
+]
 
 
 def download_files_from_manifests(

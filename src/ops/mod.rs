@@ -3,6 +3,8 @@
 pub mod build_manifest;
 pub mod diff_tree;
 pub mod download;
+pub mod fetch_manifests;
+pub mod list_outputs;
 pub mod put_file;
 pub mod upload_assets;
 

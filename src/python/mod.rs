@@ -9,6 +9,7 @@ mod credentials;
 mod download;
 mod errors;
 mod local_tree;
+mod job_manifests;
 pub(crate) mod manifest;
 mod manifest_entry;
 mod manifest_functions;
@@ -39,6 +40,7 @@ mod _native {
         super::caches::register(module)?;
         super::download::register(module)?;
         super::local_tree::register(module)?;
+        super::job_manifests::register(module)?;
         super::manifest_functions::register(module)?;
         super::manifest_operations::register(module)?;
         super::path_mapping::register(module)?;

@@ -2,6 +2,7 @@
 
 pub mod buffers;
 pub mod context;
+pub mod document;
 pub mod download;
 
 pub mod limits;

@@ -1,0 +1,154 @@
+//! Fetching many manifests from S3, several at a time, each in one request.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use tokio::task::JoinSet;
+
+use super::lanes::{self, Queue, Stop};
+use crate::error::{Error, Result};
+use crate::manifest::json::Reader;
+use crate::manifest::{self, Manifest};
+use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
+use crate::transfer::context::{Context, LogLevel};
+use crate::transfer::document::{Document, fetch_document};
+use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
+
+/// Longer manifests are decoded on a thread that may be busy for a while.
+const DECODED_AT_ONCE_BYTES: usize = 256 * 1024;
+const LOGGER: &str = "download";
+
+/// A manifest as S3 has it.
+#[derive(Debug, Clone)]
+pub struct FetchedManifest {
+    /// The asset root that its metadata names, WTF-8. Output manifests have one, input manifests don't.
+    pub asset_root: Option<Vec<u8>>,
+    /// When it was stored, at S3's resolution of one second.
+    pub last_modified: Option<SystemTime>,
+    /// The manifest.
+    pub manifest: Arc<Manifest>,
+}
+
+struct Job {
+    store: Arc<dyn ObjectStore>,
+    bucket: String,
+    keys: Vec<String>,
+    limits: Limits,
+    context: Context,
+    fetched: Mutex<Vec<Option<FetchedManifest>>>,
+}
+
+/// Fetches and decodes manifests; the results are in the order of `keys`.
+///
+/// # Errors
+/// The store's, with the action `downloading binary file`; [`Error::Sync`] with the decoder's text for what is no manifest,
+/// as the reference raises it; [`Error::Cancelled`].
+pub async fn fetch_manifests(
+    store: &Arc<dyn ObjectStore>,
+    bucket: &str,
+    keys: Vec<String>,
+    context: &Context,
+) -> Result<Vec<FetchedManifest>> {
+    let limits = Limits::new(store.as_ref(), DEFAULT_BUFFER_BYTES);
+    let workers = limits.most_requests();
+    let queue = Queue::new((0..keys.len()).collect::<Vec<_>>());
+    let job = Arc::new(Job {
+        store: Arc::clone(store),
+        bucket: bucket.to_owned(),
+        limits,
+        context: context.clone(),
+        fetched: Mutex::new(vec![None; keys.len()]),
+        keys,
+    });
+    let mut set = JoinSet::new();
+    lanes::spawn(&mut set, &queue, workers, (&job, &Arc::new(Stop::default())), |job, index| async move {
+        tokio::select! {
+            biased;
+            () = job.context.cancel.cancelled() => Err(Error::Cancelled("File download cancelled.".to_owned())),
+            outcome = job.fetch(index) => outcome,
+        }
+    });
+    lanes::finish(set).await?;
+    let fetched = std::mem::take(&mut *job.fetched.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(fetched.into_iter().flatten().collect())
+}
+
+impl Job {
+    async fn fetch(&self, index: usize) -> Result<()> {
+        let object = ObjectKey::new(self.bucket.clone(), self.keys[index].clone());
+        let mut outcome = self.fetch_once(&object).await;
+        if matches!(outcome, Err(Error::ManifestInvalid(_) | Error::Json { .. })) {
+            // Nothing but its own form tells whether a manifest came over whole: one more look is cheap.
+            outcome = self.fetch_once(&object).await;
+        }
+        let fetched = outcome.map_err(|error| self.explain(error, &object))?;
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(fetched);
+        Ok(())
+    }
+
+    async fn fetch_once(&self, object: &ObjectKey) -> Result<FetchedManifest> {
+        let document = fetch_document(self.store.as_ref(), &self.limits, &self.context, object).await?;
+        if document.text.len() <= DECODED_AT_ONCE_BYTES {
+            return read(&document);
+        }
+        match tokio::task::spawn_blocking(move || read(&document)).await {
+            Ok(outcome) => outcome,
+            // Blocking work is never aborted, so this is its panic.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// The reference wraps what is wrong with a manifest in S3 into an `AssetSyncError` with the plain text. Which manifest it
+    /// is goes to the log.
+    fn explain(&self, error: Error, object: &ObjectKey) -> Error {
+        match error {
+            Error::ManifestInvalid(_) | Error::Json { .. } => {
+                let text = error.to_string();
+                let url = object.url();
+                self.context.log(LogLevel::Warning, LOGGER, || format!("The manifest {url} can't be used: {text}"));
+                Error::Sync(text)
+            }
+            other => other,
+        }
+    }
+}
+
+fn read(document: &Document) -> Result<FetchedManifest> {
+    let manifest = manifest::decode(&document.text)?;
+    Ok(FetchedManifest {
+        asset_root: asset_root(&document.info)?,
+        last_modified: document.info.last_modified,
+        manifest: Arc::new(manifest),
+    })
+}
+
+/// The root in an output manifest's metadata. `asset-root-json` wins: `asset-root` holds ASCII only.
+fn asset_root(info: &ObjectInfo) -> Result<Option<Vec<u8>>> {
+    let Some(json) = info.metadata.get("asset-root-json") else {
+        return Ok(info.metadata.get("asset-root").map(|root| root.clone().into_bytes()));
+    };
+    let mut reader = Reader::new(json.as_bytes());
+    let root = reader.string().map(std::borrow::Cow::into_owned).map_err(|error| error.locate(json.as_bytes()))?;
+    reader.finish().map_err(|error| error.locate(json.as_bytes()))?;
+    Ok(Some(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(entries: &[(&str, &str)]) -> ObjectInfo {
+        let metadata = entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        ObjectInfo { metadata, ..ObjectInfo::default() }
+    }
+
+    #[test]
+    fn the_json_form_of_a_root_wins_and_may_hold_lone_surrogates() {
+        let root = asset_root(&info(&[("asset-root", "x"), ("asset-root-json", r#""/b\u00fc\udc80""#)])).unwrap();
+        assert_eq!(root.unwrap(), b"/b\xc3\xbc\xed\xb2\x80");
+        assert_eq!(asset_root(&info(&[("asset-root", "/a")])).unwrap().unwrap(), b"/a");
+        assert_eq!(asset_root(&info(&[])).unwrap(), None);
+        assert!(asset_root(&info(&[("asset-root-json", "{}")])).is_err());
+        assert!(asset_root(&info(&[("asset-root-json", "\"a\" b")])).is_err());
+    }
+}

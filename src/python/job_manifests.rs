@@ -1,0 +1,123 @@
+//! The manifests of jobs from Python.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
+
+use super::manifest::manifest_to_python;
+use super::manifest_text::string_from_wtf8;
+use super::pump::{Call, Caller, Operation};
+use super::store::{StoreArguments, connect};
+use crate::manifest::Manifest;
+use crate::ops::fetch_manifests::{FetchedManifest, fetch_manifests};
+use crate::ops::list_outputs::{
+    PerTask, RootManifests, fetch_with_roots, find_outputs, find_session_action_outputs, list_keys, output_keys,
+};
+
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(fetch_job_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(list_output_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(find_output_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(find_session_action_manifests, module)?)?;
+    Ok(())
+}
+
+/// Begins to fetch manifests; gives `(asset root or None, time of storing, manifest)` for each key, in order.
+#[pyfunction]
+pub(crate) fn fetch_job_manifests(
+    py: Python<'_>,
+    store: StoreArguments,
+    bucket: String,
+    keys: Vec<String>,
+    must_have_roots: bool,
+) -> PyResult<Operation> {
+    let (session, options) = store.plan(py)?.split();
+    let work = async move |call: Call| {
+        let store = connect(options, &call).await?;
+        if must_have_roots {
+            fetch_with_roots(&store, &bucket, keys, &call.context).await
+        } else {
+            fetch_manifests(&store, &bucket, keys, &call.context).await
+        }
+    };
+    let convert = |py: Python<'_>, fetched: Vec<FetchedManifest>| {
+        let list = PyList::empty(py);
+        for FetchedManifest { asset_root, last_modified, manifest } in fetched {
+            let root = asset_root.map(|root| string_from_wtf8(py, &root)).transpose()?;
+            list.append((root, last_modified, manifest_to_python(py, manifest)?))?;
+        }
+        Ok(list.into_any().unbind())
+    };
+    Operation::start(py, Caller { tracker: None, session }, work, convert)
+}
+
+/// Begins to list the keys of output manifests; gives `None` where there is nothing at all under the prefix.
+#[pyfunction]
+pub(crate) fn list_output_manifests(
+    py: Python<'_>,
+    store: StoreArguments,
+    bucket: String,
+    prefix: String,
+    only_latest_per_task: bool,
+) -> PyResult<Operation> {
+    let (session, options) = store.plan(py)?.split();
+    let per_task = if only_latest_per_task { PerTask::Latest } else { PerTask::All };
+    let work = async move |call: Call| {
+        let store = connect(options, &call).await?;
+        let keys = list_keys(store.as_ref(), &bucket, &prefix, &call.context).await?;
+        Ok((!keys.is_empty()).then(|| output_keys(keys, per_task)))
+    };
+    let convert = |py: Python<'_>, keys: Option<Vec<String>>| Ok(keys.into_pyobject(py)?.into_any().unbind());
+    Operation::start(py, Caller { tracker: None, session }, work, convert)
+}
+
+/// Begins to find the outputs below a prefix; gives `(asset root, merged manifest)` pairs.
+#[pyfunction]
+pub(crate) fn find_output_manifests(
+    py: Python<'_>,
+    store: StoreArguments,
+    bucket: String,
+    prefix: String,
+) -> PyResult<Operation> {
+    let (session, options) = store.plan(py)?.split();
+    let work = async move |call: Call| {
+        let store = connect(options, &call).await?;
+        find_outputs(&store, &bucket, &prefix, &call.context).await
+    };
+    let convert = |py: Python<'_>, outputs: Vec<(Vec<u8>, Arc<Manifest>)>| {
+        by_root(py, outputs.into_iter().map(|(root, manifest)| (root, vec![manifest])).collect())
+    };
+    Operation::start(py, Caller { tracker: None, session }, work, convert)
+}
+
+/// Begins to find the outputs of a session action; gives `(asset root, manifests)` pairs.
+#[pyfunction]
+pub(crate) fn find_session_action_manifests(
+    py: Python<'_>,
+    store: StoreArguments,
+    bucket: String,
+    prefixes: Vec<String>,
+    session_action_id: String,
+) -> PyResult<Operation> {
+    let (session, options) = store.plan(py)?.split();
+    let work = async move |call: Call| {
+        let store = connect(options, &call).await?;
+        find_session_action_outputs(&store, &bucket, (&prefixes, &session_action_id), &call.context).await
+    };
+    Operation::start(py, Caller { tracker: None, session }, work, by_root)
+}
+
+fn by_root(py: Python<'_>, outputs: Vec<RootManifests>) -> PyResult<Py<PyAny>> {
+    let pairs = PyList::empty(py);
+    for (root, manifests) in outputs {
+        let list = PyList::empty(py);
+        for manifest in manifests {
+            list.append(manifest_to_python(py, manifest)?)?;
+        }
+        let root: Bound<'_, PyString> = string_from_wtf8(py, &root)?;
+        pairs.append((root, list))?;
+    }
+    Ok(pairs.into_any().unbind())
+}

@@ -1,0 +1,70 @@
+//! Getting small objects whole into memory: manifests, which have no hash to check them against.
+
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::context::{Context, LogLevel};
+use super::limits::Limits;
+use crate::error::{Error, Result, S3Action, S3ClientError};
+use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
+
+/// How often a body that breaks off is asked for again. Requests that fail before their body are the store's to repeat.
+const ATTEMPTS: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// An object in memory, and the room that it takes there until it is dropped.
+#[derive(Debug)]
+pub struct Document {
+    /// What S3 says of it.
+    pub info: ObjectInfo,
+    /// Its bytes.
+    pub text: Vec<u8>,
+    #[expect(dead_code, reason = "held")]
+    room: Option<OwnedSemaphorePermit>,
+}
+
+/// Fetches an object in one request, and in another where its body breaks off.
+///
+/// # Errors
+/// The store's, as `downloading binary file`; after [`ATTEMPTS`] broken bodies, the last one's.
+pub async fn fetch_document(
+    store: &dyn ObjectStore,
+    limits: &Limits,
+    context: &Context,
+    object: &ObjectKey,
+) -> Result<Document> {
+    let mut attempt = 0;
+    loop {
+        match fetch_once(store, limits, object).await {
+            Err(error @ Error::S3Client(_)) if attempt + 1 < ATTEMPTS => {
+                context.log(LogLevel::Debug, "download", || format!("{error}; asking again"));
+                tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt)).await;
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey) -> Result<Document> {
+    let _permit = limits.request().await;
+    let mut body = store.get(object, None, S3Action::DownloadingBinaryFile).await?;
+    let room = limits.bytes(body.length_bytes).await;
+    let mut text = Vec::with_capacity(usize::try_from(body.length_bytes).unwrap_or_default());
+    while let Some(piece) = body.chunks.next_chunk().await? {
+        text.extend_from_slice(&piece);
+    }
+    limits.report(store);
+    if text.len() as u64 == body.length_bytes {
+        return Ok(Document { info: body.info, text, room });
+    }
+    let error = S3ClientError {
+        action: S3Action::DownloadingBinaryFile,
+        bucket: object.bucket.clone(),
+        key: object.key.clone(),
+        details: format!("the body ended after {} of {} bytes", text.len(), body.length_bytes),
+        source: None,
+    };
+    Err(error.into())
+}

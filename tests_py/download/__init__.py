@@ -1,0 +1,1 @@
+"""Downloads: helpers that parity tests use too."""
