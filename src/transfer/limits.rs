@@ -12,8 +12,9 @@ use crate::store::ObjectStore;
 pub const DEFAULT_BUFFER_BYTES: u64 = 64 * 1024 * 1024;
 /// The bytes semaphore counts in these, since its permits are 32 bits.
 const BYTES_PER_PERMIT: u64 = 4096;
-/// Requests under way at the start. It doubles every round trip while nothing complains, so this matters little.
-const FIRST_REQUESTS: usize = 16;
+/// Requests under way at the start. The window doubles every round trip while nothing complains; a thousand small files at
+/// 30 ms take a tenth of a second less from here than from 16, and S3 takes thousands of requests a second per prefix.
+const FIRST_REQUESTS: usize = 64;
 /// One fall for one burst: replies to requests that were sent before it say nothing new.
 const FALL_INTERVAL: Duration = Duration::from_millis(500);
 
