@@ -88,6 +88,13 @@ pub fn push_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
     }
 }
 
+/// Whether no byte needs an escape.
+#[must_use]
+pub fn all_plain(bytes: &[u8]) -> bool {
+    // Without an early exit inside a block, a block is looked at many bytes at a time.
+    bytes.chunks(4096).all(|block| block.iter().fold(true, |plain, byte| plain & is_plain(*byte)))
+}
+
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
@@ -100,16 +107,26 @@ fn push_unit(out: &mut Vec<u8>, unit: u16) {
 
 /// Appends an integer in decimal.
 pub fn push_integer(out: &mut Vec<u8>, value: i64) {
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut pairs = [[0; 2]; 100];
+        let mut number = 0;
+        while number < 100 {
+            pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+            number += 1;
+        }
+        pairs
+    };
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = value.unsigned_abs();
-    loop {
+    while rest >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&PAIRS[usize::try_from(rest % 100).unwrap_or_default()]);
+        rest /= 100;
+    }
+    if rest > 0 || at == digits.len() {
         at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
+        digits[at] = b'0' + u8::try_from(rest).unwrap_or_default();
     }
     if value < 0 {
         out.push(b'-');
@@ -151,7 +168,7 @@ mod tests {
 
     #[test]
     fn integers_have_their_digits() {
-        for value in [0, 7, -1, 10, i64::MAX, i64::MIN, 1_700_000_000_000_000] {
+        for value in [0, 7, -1, 10, 99, 100, 101, 1009, -12345, i64::MAX, i64::MIN, 1_700_000_000_000_000] {
             let mut out = Vec::new();
             push_integer(&mut out, value);
             assert_eq!(String::from_utf8(out).unwrap(), value.to_string());

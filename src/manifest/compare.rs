@@ -1,8 +1,10 @@
 //! What differs between two manifests.
 
+use std::cmp::Ordering;
+
 use super::distinct::DistinctPaths;
 use super::table::{FileTable, Manifest};
-use crate::path::ManifestPath;
+use crate::path::{ManifestPath, compare_utf16};
 
 /// How a file stands to a reference manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,29 +36,68 @@ pub struct Difference {
 /// makes no difference: it is new there and deleted here.
 #[must_use]
 pub fn compare(reference: &Manifest, compared: &Manifest) -> Vec<Difference> {
-    let known = DistinctPaths::of(&[&reference.files]);
-    let mut differences = Vec::with_capacity(compared.files.len());
-    let present = DistinctPaths::of(&[&compared.files]);
-    for place in present.places() {
-        let row = place.row as usize;
-        let status = match known.find(compared.files.path(row)) {
+    let (before, now) = (&reference.files, &compared.files);
+    if is_strictly_ascending(before) && is_strictly_ascending(now) {
+        return compare_ascending(before, now);
+    }
+    let known = DistinctPaths::of(&[before]);
+    let mut present = vec![false; known.places().len()];
+    let mut differences = Vec::with_capacity(now.len());
+    for place in DistinctPaths::of(&[now]).places() {
+        let position = known.position(now.path(place.row as usize));
+        let status = match position {
             None => FileStatus::New,
-            Some(before) if same_contents(&reference.files, before.row as usize, &compared.files, row) => {
-                FileStatus::Unchanged
+            Some(position) => {
+                present[position] = true;
+                status_of(before, known.places()[position].row, now, place.row)
             }
-            Some(_) => FileStatus::Modified,
         };
         differences.push(Difference { status, row: place.row });
     }
-    let gone = |row: u32| present.find(reference.files.path(row as usize)).is_none();
-    differences.extend(
-        known
-            .places()
-            .iter()
-            .filter(|place| gone(place.row))
-            .map(|place| Difference { status: FileStatus::Deleted, row: place.row }),
-    );
+    let gone = known.places().iter().zip(&present).filter(|(_, present)| !**present);
+    differences.extend(gone.map(|(place, _)| Difference { status: FileStatus::Deleted, row: place.row }));
     differences
+}
+
+/// Both in canonical order without duplicates, as nearly all manifests are: one walk along both.
+fn compare_ascending(before: &FileTable, now: &FileTable) -> Vec<Difference> {
+    let mut differences = Vec::with_capacity(now.len());
+    let mut gone = Vec::new();
+    let (mut old, mut new) = (0, 0);
+    let ends = (narrow(before.len()), narrow(now.len()));
+    while old < ends.0 || new < ends.1 {
+        let order = if old == ends.0 {
+            Ordering::Greater
+        } else if new == ends.1 {
+            Ordering::Less
+        } else {
+            compare_utf16(before.path(old as usize).as_bytes(), now.path(new as usize).as_bytes())
+        };
+        match order {
+            Ordering::Less => gone.push(Difference { status: FileStatus::Deleted, row: old }),
+            Ordering::Greater => differences.push(Difference { status: FileStatus::New, row: new }),
+            Ordering::Equal => {
+                differences.push(Difference { status: status_of(before, old, now, new), row: new });
+            }
+        }
+        old += u32::from(order != Ordering::Greater);
+        new += u32::from(order != Ordering::Less);
+    }
+    differences.extend(gone);
+    differences
+}
+
+fn is_strictly_ascending(files: &FileTable) -> bool {
+    (1..files.len())
+        .all(|row| compare_utf16(files.path(row - 1).as_bytes(), files.path(row).as_bytes()) == Ordering::Less)
+}
+
+fn status_of(before: &FileTable, old: u32, now: &FileTable, new: u32) -> FileStatus {
+    if same_contents(before, old as usize, now, new as usize) { FileStatus::Unchanged } else { FileStatus::Modified }
+}
+
+fn narrow(rows: usize) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
 /// Whether two entries have the same contents and execute bit.

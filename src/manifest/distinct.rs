@@ -30,6 +30,9 @@ struct Slot {
     position: u32,
 }
 
+/// How many paths are hashed before they are looked up.
+const BATCH: usize = 64;
+
 const FREE: Slot = Slot { tag: 0, position: u32::MAX };
 
 impl<'a> DistinctPaths<'a> {
@@ -44,8 +47,16 @@ impl<'a> DistinctPaths<'a> {
             slots: vec![FREE; slots_for(room)],
         };
         for (number, table) in (0..).zip(tables) {
-            for row in 0..table.len() {
-                distinct.insert(Place { table: number, row: narrow(row) });
+            // Hashes first: they need no slots, and the looks at distant slots that follow don't wait for them.
+            let mut hashes = [0; BATCH];
+            for start in (0..table.len()).step_by(BATCH) {
+                let rows = start..table.len().min(start + BATCH);
+                for (hash, row) in hashes.iter_mut().zip(rows.clone()) {
+                    *hash = hash_of(table.path(row));
+                }
+                for (hash, row) in hashes.iter().zip(rows) {
+                    distinct.insert(Place { table: number, row: narrow(row) }, *hash);
+                }
             }
         }
         distinct
@@ -60,17 +71,22 @@ impl<'a> DistinctPaths<'a> {
     /// Where the value of a path stands.
     #[must_use]
     pub fn find(&self, path: ManifestPath<'_>) -> Option<Place> {
-        let slot = self.slot_of(path, hash_of(path));
-        self.places.get(self.slots[slot].position as usize).copied()
+        self.position(path).map(|position| self.places[position])
+    }
+
+    /// Which of [`Self::places`] a path has.
+    #[must_use]
+    pub fn position(&self, path: ManifestPath<'_>) -> Option<usize> {
+        let position = self.slots[self.slot_of(path, hash_of(path))].position as usize;
+        (position < self.places.len()).then_some(position)
     }
 
     fn path(&self, place: Place) -> ManifestPath<'a> {
         self.tables[place.table as usize].path(place.row as usize)
     }
 
-    fn insert(&mut self, place: Place) {
+    fn insert(&mut self, place: Place, hash: u64) {
         let path = self.path(place);
-        let hash = hash_of(path);
         let slot = self.slot_of(path, hash);
         if let Some(known) = self.places.get_mut(self.slots[slot].position as usize) {
             *known = place;

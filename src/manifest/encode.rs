@@ -1,6 +1,6 @@
 //! Writing a manifest as canonical JSON, piece by piece, straight from the columns.
 
-use super::canonical::canonical_order;
+use super::canonical::{all_plain, canonical_order};
 use super::table::{Manifest, ManifestVersion};
 use super::{v2023, v2025};
 use crate::error::Result;
@@ -23,6 +23,8 @@ pub struct Encoder<'a> {
     manifest: &'a Manifest,
     order: Option<Vec<u32>>,
     names: Option<v2025::encode::Names<'a>>,
+    /// Whether no path needs escapes.
+    all_plain: bool,
     next: usize,
     entries: usize,
 }
@@ -51,7 +53,8 @@ impl<'a> Encoder<'a> {
 
     fn new(manifest: &'a Manifest, order: Option<Vec<u32>>, names: Option<v2025::encode::Names<'a>>) -> Self {
         let entries = order.as_ref().map_or(manifest.files.len(), Vec::len);
-        Self { manifest, order, names, next: 0, entries }
+        let all_plain = all_plain(manifest.files.all_path_bytes());
+        Self { manifest, order, names, all_plain, next: 0, entries }
     }
 
     /// About how long the text will be: exact for v2023 with plain names and hashes and 16-digit times.
@@ -81,7 +84,7 @@ impl<'a> Encoder<'a> {
             }
             let row = self.order.as_ref().map_or(self.next, |order| order[self.next] as usize);
             match &self.names {
-                None => v2023::write_entry(out, &self.manifest.files, row)?,
+                None => v2023::write_entry(out, &self.manifest.files, row, self.all_plain)?,
                 Some(names) => names.write_entry(out, row),
             }
             self.next += 1;

@@ -226,8 +226,65 @@ impl<'a> Reader<'a> {
     /// Goes to the next byte that is special in a string, or to the end.
     fn skip_plain(&mut self) {
         let rest = &self.text[self.at..];
-        let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F));
-        self.at += plain.unwrap_or(rest.len());
+        let words = rest.chunks_exact(8);
+        let mut plain = 0;
+        for word in words {
+            let word: [u8; 8] = word.try_into().unwrap_or_default();
+            if has_special(u64::from_le_bytes(word)) {
+                break;
+            }
+            plain += 8;
+        }
+        let end = rest[plain..].iter().position(|byte| is_special(*byte));
+        self.at += end.map_or(rest.len(), |end| plain + end);
+    }
+
+    /// Reads `{"hash":"…","mtime":…,"path":"…","size":…}` as canonical JSON spells it. Gives `None` and reads nothing where
+    /// it is spelled in any other way.
+    pub fn canonical_entry(&mut self) -> Option<CanonicalEntry<'a>> {
+        let start = self.at;
+        let entry = self.try_canonical_entry();
+        if entry.is_none() {
+            self.at = start;
+        }
+        entry
+    }
+
+    fn try_canonical_entry(&mut self) -> Option<CanonicalEntry<'a>> {
+        self.skip_exactly(b"{\"hash\":\"")?;
+        let hash = crate::hash::parse_hex_bytes(self.text.get(self.at..self.at + 32)?)?;
+        self.at += 32;
+        self.skip_exactly(b"\",\"mtime\":")?;
+        let mtime = self.plain_integer()?;
+        self.skip_exactly(b",\"path\":\"")?;
+        let start = self.at;
+        self.skip_plain();
+        let path = &self.text[start..self.at];
+        self.skip_exactly(b"\",\"size\":")?;
+        let size = self.plain_integer()?;
+        self.skip_exactly(b"}")?;
+        Some(CanonicalEntry { hash, mtime, path, size })
+    }
+
+    fn skip_exactly(&mut self, wanted: &[u8]) -> Option<()> {
+        let found = self.text[self.at..].starts_with(wanted);
+        self.at += wanted.len();
+        found.then_some(())
+    }
+
+    /// An integer of at most 18 digits, which needs no care for overflow, with no fraction or leading zero.
+    fn plain_integer(&mut self) -> Option<i64> {
+        let negative = self.byte() == Some(b'-');
+        self.at += usize::from(negative);
+        let start = self.at;
+        let mut value = 0_i64;
+        while let Some(digit @ b'0'..=b'9') = self.byte() {
+            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+            self.at += 1;
+        }
+        let length = self.at - start;
+        let is_plain = length > 0 && length <= 18 && (length == 1 || self.text[start] != b'0');
+        is_plain.then_some(if negative { value.wrapping_neg() } else { value })
     }
 
     fn escape(&mut self, out: &mut Vec<u8>, quote: usize) -> Outcome<()> {
@@ -386,6 +443,35 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// An entry of a v2023 manifest, in the spelling of nearly all of them.
+#[derive(Debug, Clone, Copy)]
+pub struct CanonicalEntry<'a> {
+    /// The bytes that the hash spells.
+    pub hash: [u8; 16],
+    /// Microseconds since the epoch.
+    pub mtime: i64,
+    /// The path, which has no escapes.
+    pub path: &'a [u8],
+    /// Bytes.
+    pub size: i64,
+}
+
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..=0x1F)
+}
+
+/// Whether any of eight bytes is special, without looking at each. (It may also be true where a byte after a special one
+/// borrows: then the bytes are looked at one by one.)
+const fn has_special(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let quote = word ^ (ONES * 0x22);
+    let backslash = word ^ (ONES * 0x5C);
+    let below_blank = word.wrapping_sub(ONES * 0x20) & !word;
+    let zero = (quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
+    (zero | below_blank) & HIGH != 0
+}
+
 struct Nested {
     object: bool,
     first: bool,
@@ -463,6 +549,47 @@ mod tests {
         assert_eq!(string(r#""\ud83d\ude00""#), "\u{1F600}".as_bytes());
         assert_eq!(string(r#""\udcff""#), b"\xed\xb3\xbf");
         assert_eq!(string(r#""\ud83d\ud83d\ude00""#), b"\xed\xa0\xbd\xf0\x9f\x98\x80");
+    }
+
+    #[test]
+    fn words_of_eight_bytes_are_seen_through() {
+        for at in 0..16 {
+            for special in [b'"', b'\\', 0, 0x1F, b'\n'] {
+                let mut text = [b'~'; 16];
+                text[at] = special;
+                let words = text.chunks_exact(8).map(|word| has_special(u64::from_le_bytes(word.try_into().unwrap())));
+                assert_eq!(words.collect::<Vec<_>>(), [at < 8, at >= 8], "{special} at {at}");
+            }
+        }
+        for plain in [b' ', b'!', b'#', b'[', b']', 0x7F, 0x80, 0xDC, 0xA2, 0xFF] {
+            assert!(!has_special(u64::from_le_bytes([plain; 8])), "{plain}");
+        }
+    }
+
+    #[test]
+    fn entries_in_canonical_spelling_are_read_at_once() {
+        let entry = |text: &str| {
+            let text = text.replace('H', "99aa06d3014798d86001c324468d497f");
+            Reader::new(text.as_bytes()).canonical_entry().map(|entry| (entry.path.to_vec(), entry.mtime, entry.size))
+        };
+        let read = |path: &str, mtime, size| Some((path.as_bytes().to_vec(), mtime, size));
+        assert_eq!(entry(r#"{"hash":"H","mtime":17,"path":"a/b","size":0}"#), read("a/b", 17, 0));
+        assert_eq!(
+            entry(r#"{"hash":"H","mtime":-17,"path":"é","size":999999999999999999}"#),
+            read("é", -17, 999_999_999_999_999_999)
+        );
+        for other in [
+            r#"{"hash":"H","mtime":01,"path":"a","size":0}"#,
+            r#"{"hash":"H","mtime":1.0,"path":"a","size":0}"#,
+            r#"{"hash":"H","mtime":1,"path":"a\n","size":0}"#,
+            r#"{"hash":"H","mtime":1,"path":"a","size":1000000000000000000}"#,
+            r#"{"hash":"H","mtime":1,"path":"a","size":}"#,
+            r#"{"hash":"H","mtime":1,"path":"a","size":0"#,
+            r#"{"hash":"HH","mtime":1,"path":"a","size":0}"#,
+            r#"{"hash":"h","mtime":1,"path":"a","size":0}"#,
+        ] {
+            assert_eq!(entry(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -67,6 +67,8 @@ fn check_alike(manifests: &[&Manifest]) -> Result<()> {
 /// Entries of several tables as one table.
 fn gather(tables: &[&FileTable], places: &[Place]) -> FileTable {
     let mut files = FileTable::with_capacity(places.len());
+    let length = |place: &Place| tables[place.table as usize].path(place.row as usize).as_bytes().len();
+    files.reserve_path_bytes(places.iter().map(length).sum());
     for place in places {
         files.push_from(tables[place.table as usize], place.row as usize);
     }

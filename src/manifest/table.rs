@@ -176,10 +176,23 @@ impl FileTable {
 
     /// Appends entry `index` of another table, execute bit and all.
     pub fn push_from(&mut self, other: &Self, index: usize) {
+        if other.odd.is_empty() && other.runnable.is_empty() {
+            self.path_bytes.extend_from_slice(other.path(index).as_bytes());
+            self.path_ends.push(self.path_bytes.len());
+            self.hashes.push(other.hashes[index]);
+            self.sizes.push(other.sizes[index]);
+            self.mtimes.push(other.mtimes[index]);
+            return;
+        }
         self.push(other.path(index), other.content(index), other.size_bytes(index), other.mtime_micros(index));
         if other.is_runnable(index) {
             self.mark_last_runnable();
         }
+    }
+
+    /// Makes room for paths of `bytes` bytes in all.
+    pub fn reserve_path_bytes(&mut self, bytes: usize) {
+        self.path_bytes.reserve_exact(bytes);
     }
 
     /// A table of the given entries of this one, in the given order.

@@ -19,7 +19,9 @@ pub(super) fn write_head(out: &mut Vec<u8>, manifest: &Manifest) {
 }
 
 /// Appends one entry.
-pub(super) fn write_entry(out: &mut Vec<u8>, files: &FileTable, row: usize) -> Result<()> {
+///
+/// `all_plain` says that no path needs escapes.
+pub(super) fn write_entry(out: &mut Vec<u8>, files: &FileTable, row: usize, all_plain: bool) -> Result<()> {
     out.extend(b"{\"hash\":");
     if let Some(hash) = files.plain_hash(row) {
         out.push(b'"');
@@ -35,9 +37,15 @@ pub(super) fn write_entry(out: &mut Vec<u8>, files: &FileTable, row: usize) -> R
     }
     out.extend(b",\"mtime\":");
     push_integer(out, files.mtime_micros(row));
-    out.extend(b",\"path\":");
-    push_string(out, files.path(row).as_bytes());
-    out.extend(b",\"size\":");
+    if all_plain {
+        out.extend(b",\"path\":\"");
+        out.extend_from_slice(files.path(row).as_bytes());
+        out.extend(b"\",\"size\":");
+    } else {
+        out.extend(b",\"path\":");
+        push_string(out, files.path(row).as_bytes());
+        out.extend(b",\"size\":");
+    }
     push_integer(out, files.size_bytes(row));
     out.push(b'}');
     Ok(())
@@ -134,7 +142,15 @@ impl PathsBuilder {
     }
 
     fn read_entry(&mut self, reader: &mut Reader<'_>) -> Result<(), SyntaxError> {
-        if reader.kind()? != Kind::Object {
+        let kind = reader.kind()?;
+        if let Some(entry) = reader.canonical_entry() {
+            if self.entry_error.is_none() {
+                let hash = Content::Hash(ContentHash::Xxh128(entry.hash));
+                self.files.push(ManifestPath::from_wtf8(entry.path), hash, entry.size, entry.mtime);
+            }
+            return Ok(());
+        }
+        if kind != Kind::Object {
             reader.skip_value()?;
             self.entry_error.get_or_insert_with(|| missing_fields(&["path", "hash", "size", "mtime"]));
             return Ok(());

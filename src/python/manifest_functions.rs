@@ -80,7 +80,13 @@ pub(crate) fn validate_manifest(py: Python<'_>, text: &Bound<'_, PyString>, vers
 pub(crate) fn encode_manifest<'py>(py: Python<'py>, manifest: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
     sort_paths(&manifest.getattr(intern!(py, "paths"))?, version_of(manifest)?)?;
     let columns = manifest_from_python(manifest)?;
-    let mut encoder = py.detach(|| Encoder::canonical(&columns)).map_err(|error| to_py_err(py, &error))?;
+    let mut encoder = match columns.version {
+        // Sorted just now.
+        ManifestVersion::V2023_03_03 => py.detach(|| Encoder::in_table_order(&columns)),
+        ManifestVersion::V2025_12_04 => {
+            py.detach(|| Encoder::canonical(&columns)).map_err(|error| to_py_err(py, &error))?
+        }
+    };
     let mut joined = None;
     loop {
         let (piece, more) = py
