@@ -11,6 +11,7 @@ mod merge;
 mod pattern;
 mod reshape;
 mod strict;
+mod summary;
 pub mod table;
 mod v2023;
 mod v2025;
@@ -25,6 +26,7 @@ pub use merge::merge;
 pub use pattern::Pattern;
 pub use reshape::{convert, partition, subtree, with_prefix};
 pub use strict::check_strictly;
+pub use summary::{Share, by_extension, disk_usage, largest};
 pub use table::{Content, Directory, FileTable, Manifest, ManifestVersion};
 pub use v2025::{
     CHUNK_SIZE_BYTES, LONGEST_PATH_BYTES, apply_diff, apply_diffs, compute_diff, name_problem, target_problem,

@@ -7,11 +7,13 @@ use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyInt, PyList, PyString, PyType};
+use pyo3::types::{PyCapsule, PyDict, PyInt, PyList, PyString, PyType};
 
+use super::manifest_arrow::stream;
 use super::manifest_entry::{DirectoryMaker, Maker, directory_from_python, push_from_python};
+use super::manifest_text::string_from_wtf8;
 use crate::hash::HashAlgorithm;
-use crate::manifest::{Directory, FileTable, Manifest, ManifestVersion};
+use crate::manifest::{self, Directory, FileTable, Manifest, ManifestVersion, Share};
 
 /// The files of a manifest in columns: what a lazy `paths` makes its elements from.
 #[pyclass(frozen, module = "rusty_attachments._native", name = "ManifestTable")]
@@ -50,7 +52,55 @@ impl ManifestTable {
         }
         Ok(list)
     }
+
+    /// The files as an Arrow stream. A requested schema is passed over, as the interface allows: consumers cast.
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        drop(requested_schema);
+        stream(py, Arc::clone(&self.manifest))
+    }
+
+    /// Directory, files and bytes, for each directory down to a depth.
+    fn disk_usage<'py>(&self, py: Python<'py>, depth: usize) -> PyResult<Vec<NamedShare<'py>>> {
+        shares(py, py.detach(|| manifest::disk_usage(&self.manifest.files, depth)))
+    }
+
+    /// Extension, files and bytes, most bytes first.
+    fn by_extension<'py>(&self, py: Python<'py>) -> PyResult<Vec<NamedShare<'py>>> {
+        shares(py, py.detach(|| manifest::by_extension(&self.manifest.files)))
+    }
+
+    /// Paths and sizes of the largest files.
+    fn largest<'py>(&self, py: Python<'py>, count: usize) -> PyResult<Vec<(Bound<'py, PyString>, i64)>> {
+        let files = &self.manifest.files;
+        let rows = py.detach(|| manifest::largest(files, count));
+        rows.into_iter()
+            .map(|row| Ok((string_from_wtf8(py, files.path(row).as_bytes())?, files.size_bytes(row))))
+            .collect()
+    }
+
+    /// The sum of all sizes.
+    fn sum_of_sizes(&self) -> i128 {
+        self.manifest.files.sum_of_sizes()
+    }
 }
+
+fn shares(py: Python<'_>, shares: Vec<Share>) -> PyResult<Vec<NamedShare<'_>>> {
+    shares.into_iter().map(|share| Ok((string_from_wtf8(py, &share.name)?, share.files, share.bytes))).collect()
+}
+
+/// The files of any manifest in columns.
+#[pyfunction]
+pub(crate) fn manifest_table(manifest: &Bound<'_, PyAny>) -> PyResult<ManifestTable> {
+    Ok(ManifestTable { manifest: manifest_from_python(manifest)? })
+}
+
+/// Files and bytes under one name.
+type NamedShare<'py> = (Bound<'py, PyString>, u64, i128);
 
 /// The directories of a manifest: what a lazy `dirs` makes its elements from.
 #[pyclass(frozen, module = "rusty_attachments._native", name = "DirectoryTable")]

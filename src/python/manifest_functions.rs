@@ -9,7 +9,8 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
 
 use super::errors::to_py_err;
 use super::manifest::{
-    DirectoryTable, ManifestTable, files_from_python, manifest_from_python, manifest_to_python, table_of, version_of,
+    DirectoryTable, ManifestTable, files_from_python, manifest_from_python, manifest_table, manifest_to_python,
+    table_of, version_of,
 };
 use super::manifest_text::{Pieces, with_wtf8};
 use crate::error::Error;
@@ -24,6 +25,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(encode_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(hash_data, module)?)?;
     module.add_function(wrap_pyfunction!(hash_descriptor, module)?)?;
+    module.add_function(wrap_pyfunction!(manifest_table, module)?)?;
     module.add_function(wrap_pyfunction!(validate_manifest, module)?)?;
     Ok(())
 }

@@ -11,6 +11,8 @@ mod errors;
 mod job_manifests;
 mod local_tree;
 pub(crate) mod manifest;
+mod manifest_arrow;
+mod manifest_columns;
 mod manifest_entry;
 mod manifest_functions;
 mod manifest_operations;

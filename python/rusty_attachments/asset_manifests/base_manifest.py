@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ._explore import Explorable
 from ._relation import Related
 from .hash_algorithms import HashAlgorithm
 from .versions import ManifestVersion
@@ -50,8 +51,8 @@ class BaseManifestPath(Related, ABC):
     __hash__ = None  # type: ignore[assignment]
 
 
-@dataclass
-class BaseAssetManifest(Related, ABC):
+@dataclass(repr=False)
+class BaseAssetManifest(Explorable, Related, ABC):
     """A manifest: the files below one root.
 
     Attributes:

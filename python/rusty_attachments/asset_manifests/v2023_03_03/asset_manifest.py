@@ -28,7 +28,7 @@ class ManifestPath(BaseManifestPath):
         super().__init__(path=path, hash=hash, size=size, mtime=mtime)
 
 
-@dataclass
+@dataclass(repr=False)
 class AssetManifest(BaseAssetManifest):
     """A manifest of version 2023-03-03.
 

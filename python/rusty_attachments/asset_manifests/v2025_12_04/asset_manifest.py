@@ -115,7 +115,7 @@ class ManifestDirectoryPath:
     deleted: bool = False
 
 
-@dataclass
+@dataclass(repr=False)
 class AssetManifest(BaseAssetManifest):
     """A manifest of version 2025-12-04-beta: a snapshot, or a diff if it has a `parentManifestHash`.
 
