@@ -1,0 +1,36 @@
+//! What must hold for any bytes that are given for a manifest. Shared with the fuzz target, which compiles it in by path.
+
+use super::manifest::{
+    ManifestVersion, by_extension, check_strictly, compare, convert, decode, disk_usage, encode, merge, validate,
+};
+
+/// Panics where something doesn't hold.
+pub fn hold_for(data: &[u8]) {
+    for version in ["2023-03-03", "2025-12-04-beta"] {
+        let _ = validate(data, version);
+    }
+    let Ok(manifest) = decode(data) else { return };
+    let is_strict = check_strictly(&manifest).is_ok();
+    let text = match encode(&manifest) {
+        Ok(text) => text,
+        // Names that look like references make directories of what is a file: read, but not written.
+        Err(error) => {
+            assert_eq!(manifest.version, ManifestVersion::V2025_12_04, "{error}");
+            return;
+        }
+    };
+    assert!(text.is_ascii());
+    let again = decode(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(encode(&again).ok().as_ref(), Some(&text));
+    assert_eq!(check_strictly(&again).is_ok(), is_strict);
+    assert_eq!(again.files.len(), manifest.files.len());
+    assert!(compare(&manifest, &again).len() <= manifest.files.len());
+    let _ = merge(&[&manifest, &again]);
+    let _ = disk_usage(&manifest.files, 3);
+    let _ = by_extension(&manifest.files);
+    for version in [ManifestVersion::V2023_03_03, ManifestVersion::V2025_12_04] {
+        if let Ok(converted) = convert(&manifest, version) {
+            let _ = encode(&converted);
+        }
+    }
+}
