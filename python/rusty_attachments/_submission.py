@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 from . import _native
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, ManifestVersion
