@@ -47,7 +47,13 @@ impl Tree {
 
     fn hash_list(&self, files: &PathList, context: &Context, links: LinkPolicy) -> Result<Vec<HashedFile>, Error> {
         let survey = survey::run(&SurveyRequest { root: &self.root(), files, links, may_vanish: false }, context)?;
-        let request = HashFilesRequest { survey: &survey, cache: &self.cache(), update_cache: true, read_cache: true };
+        let request = HashFilesRequest {
+            survey: &survey,
+            cache: &self.cache(),
+            update_cache: true,
+            read_cache: true,
+            chunk_bytes: None,
+        };
         let hashed = hash_files::run(&request, context)?;
         // In the order of the caller's list, where that is not sorted.
         let place = |path: &[u8]| survey.files.iter().position(|other| other == path).unwrap();
@@ -83,7 +89,7 @@ fn hashes_are_those_of_the_contents_whatever_the_size() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let hashed = tree.hash_with(&names, &context, LinkPolicy::Follow).unwrap();
     for (file, contents) in hashed.iter().zip(&contents) {
-        assert_eq!(file.hash, hash_bytes(contents));
+        assert_eq!(file.hashes, [hash_bytes(contents)]);
         assert_eq!(file.stamp.size_bytes, contents.len() as u64);
     }
     let progress = context.progress.snapshot();
@@ -115,7 +121,7 @@ fn the_second_run_reads_nothing_and_an_edit_is_named() {
     assert_eq!(third[0].reason, None);
     assert_eq!(third[1].reason, Some(HashReason::Size), "{edited:?}");
     assert_eq!(third[2].reason, Some(HashReason::StatusChange), "an edit that keeps size and time");
-    assert_eq!(third[2].hash, hash_bytes(b"B/D"));
+    assert_eq!(third[2].hashes[0], hash_bytes(b"B/D"));
 }
 
 #[test]
@@ -127,8 +133,8 @@ fn a_link_gives_the_contents_of_its_target_wherever_that_is() {
     symlink("../outside", tree.root().join("link")).unwrap();
     symlink("../folder", tree.root().join("linked")).unwrap();
     let hashed = tree.hash(&["link", "linked/file"]).unwrap();
-    assert_eq!(hashed[0].hash, hash_bytes(b"outside"));
-    assert_eq!(hashed[1].hash, hash_bytes(b"in a folder"));
+    assert_eq!(hashed[0].hashes[0], hash_bytes(b"outside"));
+    assert_eq!(hashed[1].hashes[0], hash_bytes(b"in a folder"));
     let confined = tree.hash_with(&["link"], &Context::new(), LinkPolicy::Confine);
     assert!(matches!(problem_of(confined, &tree.root().join("link")), SourceProblem::LinkEscapes(_)));
 }
@@ -174,7 +180,7 @@ fn names_that_are_no_utf8_and_paths_as_long_as_can_be() {
     let wtf8 = rusty_attachments::path::wtf8_from_os_str(name);
     let files: PathList = [&wtf8].into_iter().collect();
     let hashed = tree.hash_list(&files, &Context::new(), LinkPolicy::Follow).unwrap();
-    assert_eq!(hashed[0].hash, hash_bytes(b"latin"));
+    assert_eq!(hashed[0].hashes[0], hash_bytes(b"latin"));
 
     // A relative path of 4,090 bytes below a root: longer than the kernel takes in one piece with the root before it.
     let part = "x".repeat(200);
@@ -190,7 +196,7 @@ fn names_that_are_no_utf8_and_paths_as_long_as_can_be() {
     rustix::io::write(&file, b"deep").unwrap();
     relative.push('/');
     relative.push_str(&name);
-    assert_eq!(tree.hash(&[&relative]).unwrap()[0].hash, hash_bytes(b"deep"));
+    assert_eq!(tree.hash(&[&relative]).unwrap()[0].hashes[0], hash_bytes(b"deep"));
 }
 
 #[test]
@@ -219,7 +225,7 @@ fn a_file_that_keeps_changing_is_reported_and_never_recorded() {
         assert!(unstable > 0, "no run met a write");
     });
     // Whatever was or was not recorded meanwhile: the hash at rest is that of the contents at rest.
-    assert_eq!(tree.hash(&["busy"]).unwrap()[0].hash, hash_bytes(&fs::read(&path).unwrap()));
+    assert_eq!(tree.hash(&["busy"]).unwrap()[0].hashes[0], hash_bytes(&fs::read(&path).unwrap()));
     assert_eq!(tree.hash(&["busy"]).unwrap()[0].reason, None);
 }
 

@@ -91,6 +91,55 @@ pub fn glob(request: &GlobRequest<'_>) -> Result<Globbed> {
     Ok(Globbed { files, outside, loops: found.loops })
 }
 
+/// Patterns that stay below a root, for one walk of it.
+pub struct Selection {
+    include: Vec<Pattern>,
+    exclude: Vec<Pattern>,
+}
+
+impl Selection {
+    /// Reads patterns (WTF-8).
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a pattern that is absolute or has a `..`.
+    pub fn new(include: &[Vec<u8>], exclude: &[Vec<u8>]) -> Result<Self> {
+        let read = |texts: &[Vec<u8>]| -> Result<Vec<Pattern>> {
+            let below = texts.iter().filter(|text| !names_directories(text));
+            below
+                .map(|text| {
+                    if text.starts_with(b"/") || has_parent(text) {
+                        let text = String::from_utf8_lossy(text);
+                        return Err(Error::InvalidArgument(format!("The pattern '{text}' leads out of the root")));
+                    }
+                    Ok(Pattern::new(text))
+                })
+                .collect()
+        };
+        Ok(Self { include: read(include)?, exclude: read(exclude)? })
+    }
+
+    /// Whether the path with these components is selected.
+    #[must_use]
+    pub fn takes(&self, parts: &[&[u8]]) -> bool {
+        self.include.iter().any(|it| it.matches(parts)) && !self.exclude.iter().any(|it| it.matches(parts))
+    }
+
+    /// Whether something below the directory with these components may be selected.
+    #[must_use]
+    pub fn may_take_below(&self, parts: &[&[u8]]) -> bool {
+        self.include.iter().any(|it| it.may_match_below(parts))
+    }
+}
+
+/// Whether a pattern can only find directories, and those are not listed.
+fn names_directories(text: &[u8]) -> bool {
+    text.is_empty() || matches!(text.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b".."))
+}
+
+fn has_parent(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'/').any(|part| part == b"..")
+}
+
 /// Patterns, by how they are looked for.
 struct Patterns {
     /// Those that one walk of the root answers.
@@ -103,16 +152,12 @@ impl Patterns {
     fn new(texts: &[Vec<u8>]) -> Self {
         let mut patterns = Self { plain: Vec::new(), odd: Vec::new() };
         for text in texts {
-            let ends_in_directory =
-                text.is_empty() || matches!(text.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b".."));
-            // Such a pattern names directories, and those are not listed.
-            if ends_in_directory {
+            if names_directories(text) {
                 continue;
             }
             let pattern = Pattern::new(text);
-            let has_parent = text.split(|byte| *byte == b'/').any(|part| part == b"..");
             let is_literal = pattern.components.iter().all(|component| matches!(component, Component::Literal(_)));
-            if text.starts_with(b"/") || has_parent || is_literal {
+            if text.starts_with(b"/") || has_parent(text) || is_literal {
                 patterns.odd.push(text.clone());
             } else {
                 patterns.plain.push(pattern);

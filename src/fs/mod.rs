@@ -1,5 +1,6 @@
 //! The local file system.
 
+pub mod collect;
 pub mod glob;
 pub mod glob_component;
 pub mod open;

@@ -56,6 +56,29 @@ pub struct FileHash {
     pub is_settled: bool,
 }
 
+/// A part of a file, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The first byte.
+    pub start: u64,
+    /// How many.
+    pub length: u64,
+}
+
+impl Part {
+    /// All of a file, however long.
+    pub const WHOLE: Self = Self { start: 0, length: u64::MAX };
+
+    /// The part of a file of this size. A size of zero is not trusted: files of the kernel's own say so.
+    const fn within(self, size_bytes: u64) -> Self {
+        if size_bytes == 0 {
+            return self;
+        }
+        let rest = size_bytes.saturating_sub(self.start);
+        Self { start: self.start, length: if self.length < rest { self.length } else { rest } }
+    }
+}
+
 /// A longer tick than this is not waited for.
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
@@ -168,6 +191,7 @@ impl<'a> TreeReader<'a> {
         &mut self,
         path: &[u8],
         seen: &SeenFile,
+        part: Part,
         progress: &mut dyn FnMut(i64) -> Result<()>,
     ) -> Result<FileHash> {
         let full = self.full_path(path)?;
@@ -176,7 +200,8 @@ impl<'a> TreeReader<'a> {
             let is_settled = wait_for_tick(&seen);
             let opened = self.open(path, &full, &seen)?;
             let mut done = 0;
-            let hash = self.hash_opened(&opened, (&full, seen.stamp.size_bytes), &mut |bytes| {
+            let part = part.within(seen.stamp.size_bytes);
+            let hash = self.hash_opened(&opened, &full, part, &mut |bytes| {
                 done += bytes;
                 progress(bytes)
             });
@@ -207,31 +232,31 @@ impl<'a> TreeReader<'a> {
         }
     }
 
-    /// Hashes an open file of a known size. A size of zero is not trusted: files of the kernel's own say so.
     fn hash_opened(
         &mut self,
         file: &OwnedFd,
-        (full, size_bytes): (&Path, u64),
+        full: &Path,
+        Part { mut start, mut length }: Part,
         progress: &mut dyn FnMut(i64) -> Result<()>,
     ) -> Result<ContentHash> {
         self.buffer.resize(PIECE_BYTES, 0);
-        let mut rest = if size_bytes == 0 { u64::MAX } else { size_bytes };
         let mut read_piece = |buffer: &mut [u8]| {
-            let wanted = usize::try_from(rest).unwrap_or(usize::MAX).min(buffer.len());
-            let length = read_full(file, &mut buffer[..wanted], full)?;
-            progress(signed(length))?;
-            rest = if length < wanted { 0 } else { rest - length as u64 };
-            Ok::<_, Error>((length, rest == 0))
+            let wanted = usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
+            let got = read_full(file, &mut buffer[..wanted], start, full)?;
+            progress(signed(got))?;
+            start += got as u64;
+            length = if got < wanted { 0 } else { length - got as u64 };
+            Ok::<_, Error>((got, length == 0))
         };
-        let (length, is_last) = read_piece(&mut self.buffer)?;
+        let (got, is_last) = read_piece(&mut self.buffer)?;
         if is_last {
-            return Ok(hash_bytes(&self.buffer[..length]));
+            return Ok(hash_bytes(&self.buffer[..got]));
         }
         let mut hasher = Hasher::new();
-        hasher.update(&self.buffer[..length]);
+        hasher.update(&self.buffer[..got]);
         loop {
-            let (length, is_last) = read_piece(&mut self.buffer)?;
-            hasher.update(&self.buffer[..length]);
+            let (got, is_last) = read_piece(&mut self.buffer)?;
+            hasher.update(&self.buffer[..got]);
             if is_last {
                 return Ok(hasher.finish());
             }
@@ -310,11 +335,11 @@ fn stamp_of(file: &OwnedFd, full: &Path) -> Result<FileStamp> {
     Ok(FileStamp::from_stat(&stat))
 }
 
-/// Reads until the buffer is full or the file ends.
-fn read_full(file: &OwnedFd, buffer: &mut [u8], full: &Path) -> Result<usize> {
+/// Reads from `start` until the buffer is full or the file ends.
+fn read_full(file: &OwnedFd, buffer: &mut [u8], start: u64, full: &Path) -> Result<usize> {
     let mut length = 0;
     while length < buffer.len() {
-        match rustix::io::read(file, &mut buffer[length..]) {
+        match rustix::io::pread(file, &mut buffer[length..], start + length as u64) {
             Ok(0) => break,
             Ok(more) => length += more,
             Err(Errno::INTR) => {}

@@ -24,7 +24,7 @@ pub struct BuildReport {
 /// # Errors
 /// As [`hash_files::run`].
 pub fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Context) -> Result<BuildReport> {
-    let request = HashFilesRequest { survey, cache, update_cache, read_cache: true };
+    let request = HashFilesRequest { survey, cache, update_cache, read_cache: true, chunk_bytes: None };
     let files = hash_files::run(&request, context)?;
     let mut hashed = BTreeMap::new();
     for reason in files.iter().filter_map(|file| file.reason) {
@@ -47,7 +47,7 @@ fn manifest_of(survey: &Survey, files: &[HashedFile]) -> Manifest {
     for (index, file) in files.iter().enumerate().rev() {
         let size = file.stamp.size_bytes.cast_signed();
         total_size_bytes = total_size_bytes.saturating_add(size);
-        table.push(survey.files.path(index), Content::Hash(file.hash.clone()), size, file.stamp.mtime_micros());
+        table.push(survey.files.path(index), content_of(file), size, file.stamp.mtime_micros());
     }
     Manifest {
         version: ManifestVersion::V2023_03_03,
@@ -56,5 +56,12 @@ fn manifest_of(survey: &Survey, files: &[HashedFile]) -> Manifest {
         directories: Vec::new(),
         total_size_bytes,
         parent_manifest_hash: None,
+    }
+}
+
+fn content_of(file: &HashedFile) -> Content<'_> {
+    match file.hashes.as_slice() {
+        [hash] => Content::Hash(hash.clone()),
+        chunks => Content::Chunks(chunks),
     }
 }

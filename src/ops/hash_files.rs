@@ -3,13 +3,14 @@
 //! The cache is asked about all files of a survey at once, then what it doesn't know is read. New hashes go into the cache in one transaction, also after a failure or a cancellation: work that was done stays done.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use crate::cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup, StaleReason};
-use crate::error::Result;
+use crate::error::{Error, Result, SourceProblem};
 use crate::fs::open::FileStamp;
 use crate::fs::path_list::PathList;
-use crate::fs::tree::{FileHash, TreeReader};
+use crate::fs::tree::{FileHash, Part, TreeReader};
 use crate::hash::ContentHash;
 use crate::ops::in_parallel;
 use crate::ops::survey::Survey;
@@ -30,13 +31,15 @@ pub struct HashFilesRequest<'a> {
     pub update_cache: bool,
     /// Whether the cache is asked at all.
     pub read_cache: bool,
+    /// Hash files that are longer than this in chunks of this many bytes, in parallel.
+    pub chunk_bytes: Option<u64>,
 }
 
 /// A file that was hashed, or whose hash was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashedFile {
-    /// The hash of its contents.
-    pub hash: ContentHash,
+    /// The hash of its contents, or those of its chunks.
+    pub hashes: Vec<ContentHash>,
     /// The file in the state that has this hash.
     pub stamp: FileStamp,
     /// Why it was read, or `None` where the cache knew its hash.
@@ -92,6 +95,13 @@ impl fmt::Display for HashReason {
     }
 }
 
+/// A file, or one of its chunks: the unit of work.
+#[derive(Debug, Clone, Copy)]
+struct Unit {
+    file: usize,
+    range: ByteRange,
+}
+
 /// Hashes files; the results are in the order of the survey.
 ///
 /// Progress counts a file whose hash was known as skipped.
@@ -101,74 +111,118 @@ impl fmt::Display for HashReason {
 pub fn run(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
     let Survey { root, files, seen } = request.survey;
     let keys: PathList = files.iter().zip(seen).map(|(path, seen)| root.resolved_key(path, seen)).collect();
-    let known = look_up(request, &keys);
+    let units = units(request);
+    let known = look_up(request, &keys, &units);
     report_warnings(request.cache, context);
-    Batch { request, keys: &keys, known: &known }.hash(context)
+    Batch { request, keys: &keys, units: &units, known: &known }.hash(context)
 }
 
-fn look_up(request: &HashFilesRequest<'_>, keys: &PathList) -> Vec<Lookup> {
+fn units(request: &HashFilesRequest<'_>) -> Vec<Unit> {
+    let mut units = Vec::with_capacity(request.survey.seen.len());
+    for (file, seen) in request.survey.seen.iter().enumerate() {
+        let size = seen.stamp.size_bytes;
+        match request.chunk_bytes.filter(|chunk| size > *chunk && *chunk > 0) {
+            None => units.push(Unit { file, range: ByteRange::WHOLE_FILE }),
+            Some(chunk) => units.extend((0..size.div_ceil(chunk)).map(|number| {
+                let (start, end) = (number * chunk, size.min((number + 1) * chunk));
+                Unit { file, range: ByteRange { start: start.cast_signed(), end: end.cast_signed() } }
+            })),
+        }
+    }
+    units
+}
+
+fn look_up(request: &HashFilesRequest<'_>, keys: &PathList, units: &[Unit]) -> Vec<Lookup> {
     let seen = &request.survey.seen;
     if !request.read_cache {
-        return vec![Lookup::Absent; seen.len()];
+        return vec![Lookup::Absent; units.len()];
     }
-    let questions: Vec<HashRequest<'_>> = keys
+    let questions: Vec<HashRequest<'_>> = units
         .iter()
-        .zip(seen)
-        .map(|(path, seen)| HashRequest { path, range: ByteRange::WHOLE_FILE, state: file_state(&seen.stamp) })
+        .map(|Unit { file, range }| HashRequest {
+            path: keys.get(*file),
+            range: *range,
+            state: file_state(&seen[*file].stamp),
+        })
         .collect();
     let mut known = request.cache.get_many(&questions);
     let now = SystemTime::now();
-    for (known, seen) in known.iter_mut().zip(seen) {
-        if matches!(known, Lookup::ReferenceHit(_)) && !seen.stamp.is_settled(now) {
+    for (known, unit) in known.iter_mut().zip(units) {
+        if matches!(known, Lookup::ReferenceHit(_)) && !seen[unit.file].stamp.is_settled(now) {
             *known = Lookup::Stale(StaleReason::StatusChange);
         }
     }
     known
 }
 
-/// Everything known before hashing, in the order of the survey.
+/// Everything known before hashing.
 struct Batch<'a> {
     request: &'a HashFilesRequest<'a>,
+    /// The resolved paths, by file.
     keys: &'a PathList,
+    units: &'a [Unit],
+    /// What the cache knows, by unit.
     known: &'a [Lookup],
 }
 
-/// A file that was read, and whether its hash may be kept.
+/// A unit that was read, and whether its hash may be kept.
 struct Read {
-    file: HashedFile,
-    is_settled: bool,
+    hash: FileHash,
+    reason: HashReason,
 }
 
 impl Batch<'_> {
     fn hash(&self, context: &Context) -> Result<Vec<HashedFile>> {
-        let seen = &self.request.survey.seen;
-        for (seen, known) in seen.iter().zip(self.known) {
-            if let Lookup::Hit(_) | Lookup::ReferenceHit(_) = known {
-                context.progress.skip_file(seen.stamp.size_bytes);
-            }
-        }
-        let unknown: Vec<usize> = (0..seen.len())
-            .filter(|place| !matches!(self.known[*place], Lookup::Hit(_) | Lookup::ReferenceHit(_)))
+        let unknown: Vec<usize> = (0..self.units.len())
+            .filter(|unit| !matches!(self.known[*unit], Lookup::Hit(_) | Lookup::ReferenceHit(_)))
             .collect();
+        let left = self.count_known(&unknown, context);
         let (read, error) = in_parallel::map(
             unknown.len(),
             || TreeReader::new(&self.request.survey.root),
-            |reader, index| self.read(reader, unknown[index], context),
+            |reader, index| {
+                let read = self.read(reader, unknown[index], context)?;
+                if left[self.units[unknown[index]].file].fetch_sub(1, Ordering::Relaxed) == 1 {
+                    context.progress.finish_file();
+                }
+                Ok(read)
+            },
         );
         self.record(&unknown, &read);
         report_warnings(self.request.cache, context);
         if let Some(error) = error {
             return Err(error);
         }
-        Ok(self.collect(&unknown, read))
+        self.collect(&unknown, read)
     }
 
-    fn read(&self, reader: &mut TreeReader<'_>, place: usize, context: &Context) -> Result<Read> {
+    /// Counts what needs no work, and returns how many units each file has left to read.
+    fn count_known(&self, unknown: &[usize], context: &Context) -> Vec<AtomicUsize> {
+        let seen = &self.request.survey.seen;
+        let left: Vec<AtomicUsize> = seen.iter().map(|_| AtomicUsize::new(0)).collect();
+        for unit in unknown {
+            left[self.units[*unit].file].fetch_add(1, Ordering::Relaxed);
+        }
+        for (left, seen) in left.iter().zip(seen) {
+            if left.load(Ordering::Relaxed) == 0 {
+                context.progress.skip_file(seen.stamp.size_bytes);
+            }
+        }
+        for (unit, known) in self.units.iter().zip(self.known) {
+            let is_part = unit.range != ByteRange::WHOLE_FILE && left[unit.file].load(Ordering::Relaxed) > 0;
+            if is_part && matches!(known, Lookup::Hit(_) | Lookup::ReferenceHit(_)) {
+                context.progress.skip_bytes((unit.range.end - unit.range.start).unsigned_abs());
+            }
+        }
+        left
+    }
+
+    fn read(&self, reader: &mut TreeReader<'_>, unit: usize, context: &Context) -> Result<Read> {
         context.check_cancelled(CANCELLED)?;
-        let path = self.request.survey.files.get(place);
-        let reason = self.reason(place);
+        let Unit { file, range } = self.units[unit];
+        let reason = self.reason(unit);
         context.log(LogLevel::Debug, LOGGER, || {
-            format!("Hashing {}: {reason}", String::from_utf8_lossy(self.keys.get(place)))
+            format!("Hashing {}: {reason}", String::from_utf8_lossy(self.keys.get(file)))
         });
         let mut on_piece = |bytes: i64| {
             match u64::try_from(bytes) {
@@ -177,17 +231,21 @@ impl Batch<'_> {
             }
             context.check_cancelled(CANCELLED)
         };
-        let FileHash { hash, stamp, is_settled } =
-            reader.hash(path, &self.request.survey.seen[place], &mut on_piece)?;
-        context.progress.finish_file();
-        Ok(Read { file: HashedFile { hash, stamp, reason: Some(reason) }, is_settled })
+        let part = if range == ByteRange::WHOLE_FILE {
+            Part::WHOLE
+        } else {
+            Part { start: range.start.unsigned_abs(), length: (range.end - range.start).unsigned_abs() }
+        };
+        let Survey { files, seen, .. } = self.request.survey;
+        let hash = reader.hash(files.get(file), &seen[file], part, &mut on_piece)?;
+        Ok(Read { hash, reason })
     }
 
-    fn reason(&self, place: usize) -> HashReason {
+    fn reason(&self, unit: usize) -> HashReason {
         if !self.request.read_cache || !self.request.cache.is_usable() {
             return HashReason::NoCache;
         }
-        match self.known[place] {
+        match self.known[unit] {
             Lookup::Stale(StaleReason::Size) => HashReason::Size,
             Lookup::Stale(StaleReason::ModificationTime) => HashReason::ModificationTime,
             Lookup::Stale(StaleReason::StatusChange) => HashReason::StatusChange,
@@ -200,37 +258,48 @@ impl Batch<'_> {
         if !self.request.update_cache {
             return;
         }
-        let range = ByteRange::WHOLE_FILE;
-        let adopted = self.known.iter().enumerate().filter_map(|(place, known)| {
+        let adopted = self.known.iter().zip(self.units).filter_map(|(known, unit)| {
             let Lookup::ReferenceHit(hash) = known else { return None };
-            let (path, state) = (self.keys.get(place), file_state(&self.request.survey.seen[place].stamp));
-            Some(HashRecord { path, range, state, hash })
+            let state = file_state(&self.request.survey.seen[unit.file].stamp);
+            Some(HashRecord { path: self.keys.get(unit.file), range: unit.range, state, hash })
         });
-        let hashed = unknown.iter().zip(read).filter_map(|(place, read)| {
-            let Read { file, .. } = read.as_ref().filter(|read| read.is_settled)?;
-            let (path, state) = (self.keys.get(*place), file_state(&file.stamp));
-            Some(HashRecord { path, range, state, hash: &file.hash })
+        let hashed = unknown.iter().zip(read).filter_map(|(unit, read)| {
+            let FileHash { hash, stamp, .. } = &read.as_ref().filter(|read| read.hash.is_settled)?.hash;
+            let Unit { file, range } = self.units[*unit];
+            Some(HashRecord { path: self.keys.get(file), range, state: file_state(stamp), hash })
         });
         self.request.cache.put_many(&adopted.chain(hashed).collect::<Vec<_>>());
     }
 
-    /// What was known and what was read, in the order of the survey.
-    fn collect(&self, unknown: &[usize], read: Vec<Option<Read>>) -> Vec<HashedFile> {
-        let mut results: Vec<Option<HashedFile>> = self
-            .known
+    /// What was known and what was read, by file.
+    fn collect(&self, unknown: &[usize], read: Vec<Option<Read>>) -> Result<Vec<HashedFile>> {
+        let Survey { root, files, seen } = self.request.survey;
+        let mut all: Vec<HashedFile> = seen
             .iter()
-            .zip(&self.request.survey.seen)
-            .map(|(known, seen)| match known {
-                Lookup::Hit(hash) | Lookup::ReferenceHit(hash) => {
-                    Some(HashedFile { hash: hash.clone(), stamp: seen.stamp, reason: None })
-                }
-                Lookup::Stale(_) | Lookup::Absent => None,
-            })
+            .map(|seen| HashedFile { hashes: Vec::with_capacity(1), stamp: seen.stamp, reason: None })
             .collect();
-        for (place, read) in unknown.iter().zip(read) {
-            results[*place] = read.map(|read| read.file);
+        let mut read = unknown.iter().zip(read).peekable();
+        for (unit, (Unit { file, .. }, known)) in self.units.iter().zip(self.known).enumerate() {
+            let HashedFile { hashes, stamp, reason } = &mut all[*file];
+            let mut own_stamp = seen[*file].stamp;
+            match known {
+                Lookup::Hit(hash) | Lookup::ReferenceHit(hash) => hashes.push(hash.clone()),
+                Lookup::Stale(_) | Lookup::Absent => {
+                    if let Some((_, Some(read))) = read.next_if(|(place, _)| **place == unit) {
+                        own_stamp = read.hash.stamp;
+                        hashes.push(read.hash.hash);
+                        *reason = reason.or(Some(read.reason));
+                    }
+                }
+            }
+            // Chunks of two states of a file make no file.
+            if hashes.len() > 1 && own_stamp != *stamp {
+                let path = root.path().join(files.path(*file).to_os_string()?);
+                return Err(Error::SourceFile { path, problem: SourceProblem::Unstable });
+            }
+            *stamp = own_stamp;
         }
-        results.into_iter().flatten().collect()
+        Ok(all)
     }
 }
 
