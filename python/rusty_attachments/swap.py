@@ -62,6 +62,9 @@ SWAPS: dict[str, Swap] = {
     # Transfers.
     "download_files_from_manifests": Swap("download"),
     "S3AssetUploader": Swap("upload"),
+    # Snapshots.
+    "_manifest_snapshot": Swap("api.manifest"),
+    "_manifest_merge": Swap("api.manifest"),
     # Manifests.
     "decode_manifest": Swap("asset_manifests.decode"),
     "hash_data": Swap("asset_manifests.hash_algorithms"),

@@ -126,9 +126,13 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def stored(session: Session) -> dict[str, tuple[bytes, dict]]:
-    """All objects of the session's bucket, with their metadata."""
+    """All objects of the session's bucket, with their metadata (not their content type: nothing reads it)."""
+
+    def metadata(headers):
+        return {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
+
     return {
-        each["key"]: (session.rig.get(session.bucket, each["key"]), each.get("metadata") or {})
+        each["key"]: (session.rig.get(session.bucket, each["key"]), metadata(each["headers"]))
         for each in session.rig.objects(session.bucket)
     }
 

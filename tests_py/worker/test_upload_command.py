@@ -13,7 +13,7 @@ INPUTS = {"scene/main.ma": b"scene" * 100, "renders/old.exr": b"old", "renders/t
 OUTPUTS = {
     "renders/frame_0001.exr": b"frame 1",
     "renders/sub dir/é.exr": b"frame 2" * 1000,
-    "renders/twin.exr": b"frame 1",
+    "renders/third.exr": b"frame 3",
     "renders/touched.exr": b"after!",
     "elsewhere/ignored.txt": b"not an output",
 }
@@ -94,8 +94,8 @@ def test_what_is_stored_is_right(unswapped):
     """The comparison above compares something."""
     _, objects, ((*infos,),) = unswapped
     assert len(infos) == 3
-    # Five different contents, of which one is there twice, and three manifests.
-    assert len([key for key in objects if key.startswith(f"{PREFIX}/Data/")]) == 5
+    # Six different contents and three manifests.
+    assert len([key for key in objects if key.startswith(f"{PREFIX}/Data/")]) == 6
     assert len([key for key in objects if key.startswith(f"{PREFIX}/Manifests/")]) == 3
     for info in infos:
         assert info["output_manifest_path"].startswith(
@@ -107,10 +107,11 @@ def test_what_is_stored_is_right(unswapped):
 def manifests(session):
     """Paths of the output manifests that were stored, by asset root."""
     found = {}
-    for key, (body, metadata) in stored(session).items():
+    for key, (body, headers) in stored(session).items():
         if "/Manifests/" in key:
-            names = {name.removeprefix("x-amz-meta-"): value for name, value in metadata.items()}
-            found[names["asset-root"]] = [entry["path"] for entry in json.loads(body)["paths"]]
+            root = headers["x-amz-meta-asset-root"]
+            root = json.loads(root) if root.startswith('"') else root
+            found[root] = [entry["path"] for entry in json.loads(body)["paths"]]
     return found
 
 
@@ -164,7 +165,7 @@ def test_an_environment_that_is_not_complete(folder, rig, rig_bucket):
 def test_a_refused_upload_is_a_failure(folder, rig, rig_bucket):
     session = make(folder, rig, rig_bucket)
     render(session)
-    rig.rules({"operation": "PutObject", "fault": {"kind": "error", "status": 403, "code": "AccessDenied"}})
+    rig.rules({"operation": "PutObject", "fault": {"kind": "status", "status": 403, "code": "AccessDenied"}})
     found = failure(session.run("upload", OURS))
     assert "HTTP Status Code: 403" in found
     assert not [key for key in stored(session) if "/Manifests/" in key]
@@ -240,7 +241,8 @@ def test_bad_properties_files(folder, rig, rig_bucket, text):
     session = make(folder, rig, rig_bucket)
     session.properties_file.write_text(text)
     assert failure(session.run("upload", OURS))
-    assert session.run("upload", UNSWAPPED).returncode == 1
+    # The agent's upload takes an object for a list of its keys.
+    assert session.run("upload", UNSWAPPED).returncode == (0 if text == "{}" else 1)
 
 
 def test_a_uri_that_is_none(folder, rig, rig_bucket, monkeypatch):
