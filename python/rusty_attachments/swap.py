@@ -16,6 +16,7 @@ import dataclasses
 import enum
 import functools
 import importlib
+import importlib.util
 import inspect
 import runpy
 import sys
@@ -50,37 +51,73 @@ class Swap(NamedTuple):
     together: tuple[str, ...] = ()
 
 
-_PROGRESS = (
-    "DownloadSummaryStatistics",
-    "ProgressReportMetadata",
-    "ProgressStatus",
-    "ProgressTracker",
-    "SummaryStatistics",
-)
-
-SWAPS: dict[str, Swap] = {
-    # Transfers.
-    "download_files_from_manifests": Swap("download"),
-    "S3AssetUploader": Swap("upload"),
-    # Snapshots.
-    "_manifest_snapshot": Swap("api.manifest"),
-    "_manifest_merge": Swap("api.manifest"),
-    # Manifests.
-    "decode_manifest": Swap("asset_manifests.decode"),
-    "hash_data": Swap("asset_manifests.hash_algorithms"),
-    "hash_file": Swap("asset_manifests.hash_algorithms"),
-    # Path mapping.
-    "_PathMappingRuleApplier": Swap("_path_mapping"),
-    "_generate_path_mapping_rules": Swap("_path_mapping"),
-    # Summaries and progress.
-    "human_readable_file_size": Swap("_path_summarization"),
-    "summarize_path_list": Swap("_path_summarization"),
-    "summarize_paths_by_nested_directory": Swap("_path_summarization"),
-    "summarize_paths_by_sequence": Swap("_path_summarization"),
-    **{name: Swap("progress_tracker", _PROGRESS) for name in _PROGRESS},
-    # Small helpers.
-    "_get_unique_dest_dir_name": Swap("_utils"),
+# What this package may swap, by module. Names that it lacks can't be swapped.
+_NAMES = {
+    "download": (
+        "InputDownloader",
+        "OutputDownloader",
+        "download_file",
+        "download_files",
+        "download_files_from_manifests",
+        "download_files_in_directory",
+        "filter_manifests",
+        "get_asset_root_and_manifest_from_s3",
+        "get_job_input_output_paths_by_asset_root",
+        "get_job_input_paths_by_asset_root",
+        "get_job_output_paths_by_asset_root",
+        "get_manifest_from_s3",
+        "get_output_manifests_by_asset_root",
+        "merge_asset_manifests",
+    ),
+    "upload": ("S3AssetManager", "S3AssetUploader"),
+    "api.attachment": ("_attachment_download", "_attachment_upload"),
+    "api.manifest": (
+        "_glob_files",
+        "_manifest_diff",
+        "_manifest_download",
+        "_manifest_merge",
+        "_manifest_snapshot",
+        "_manifest_upload",
+    ),
+    "api._hashing": ("_hash_attachments",),
+    "_diff": ("pretty_print_cli",),
+    "_path_mapping": ("_PathMappingRuleApplier", "_generate_path_mapping_rules"),
+    "_path_summarization": (
+        "human_readable_file_size",
+        "summarize_path_list",
+        "summarize_paths_by_nested_directory",
+        "summarize_paths_by_sequence",
+    ),
+    "_utils": ("_get_unique_dest_dir_name",),
+    "asset_manifests.decode": ("decode_manifest",),
+    "asset_manifests.hash_algorithms": ("hash_data", "hash_file"),
+    "caches.hash_cache": ("HashCache", "HashCacheEntry"),
+    "caches.s3_check_cache": ("S3CheckCache", "S3CheckCacheEntry"),
+    "progress_tracker": (
+        "DownloadSummaryStatistics",
+        "ProgressReportMetadata",
+        "ProgressStatus",
+        "ProgressTracker",
+        "SummaryStatistics",
+    ),
 }
+
+# Modules whose names are swapped together: their objects are handed to each other.
+_TOGETHER = ("caches.hash_cache", "caches.s3_check_cache", "progress_tracker")
+
+
+def _swaps() -> dict[str, Swap]:
+    found = {}
+    for module, names in _NAMES.items():
+        if importlib.util.find_spec(f"{_OURS}.{module}") is None:
+            continue
+        ours = importlib.import_module(f"{_OURS}.{module}")
+        together = names if module in _TOGETHER else ()
+        found.update({name: Swap(module, together) for name in names if hasattr(ours, name)})
+    return found
+
+
+SWAPS: dict[str, Swap] = _swaps()
 """What can be swapped, by name."""
 
 
@@ -194,7 +231,7 @@ def _prepare(name: str) -> _Installed:
     return _Installed(reference, stand_in, stand_in is ours)
 
 
-def _stand_in(ours: Any) -> Any:  # noqa: ANN401 - a function or a class
+def _stand_in(ours: Any) -> Any:
     """An object of its own that does what ours does: `uninstall` can tell it from imports of ours."""
     if inspect.isclass(ours):
         if not _can_be_derived(ours):
@@ -203,7 +240,7 @@ def _stand_in(ours: Any) -> Any:  # noqa: ANN401 - a function or a class
         return types.new_class(ours.__name__, (ours,), {}, lambda namespace: namespace.update(names))
 
     @functools.wraps(ours)
-    def stand_in(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
         return ours(*args, **kwargs)
 
     return stand_in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -63,6 +64,51 @@ def test_parameters_go_on_where_the_references_end(name):
     mine, theirs = (list(inspect.signature(each).parameters.values()) for each in (ours, reference(name)))
     assert [p.name for p in mine[: len(theirs)]] == [p.name for p in theirs]
     assert all(p.default is not p.empty for p in mine[len(theirs) :])
+
+
+# Functions and classes that both packages have under one name, and that are not swapped.
+NOT_SWAPPED = {
+    # Data, which goes through either's functions.
+    *(
+        "HashAlgorithm",
+        "ManifestVersion",
+        "ManifestPath",
+        "AssetManifest",
+        "BaseAssetManifest",
+        "BaseManifestPath",
+    ),
+    *("ManifestModel", "BaseManifestModel", "ManifestModelRegistry", "PathSummary", "CacheDB"),
+    # Parts of what is swapped.
+    *("validate_manifest", "compare_manifest"),
+}
+MODULES = [
+    *(
+        "download",
+        "upload",
+        "api.manifest",
+        "api.attachment",
+        "api._hashing",
+        "_diff",
+        "_glob",
+        "_path_mapping",
+    ),
+    *("_path_summarization", "caches.hash_cache", "caches.s3_check_cache", "asset_manifests.decode"),
+    *("asset_manifests.hash_algorithms", "progress_tracker"),
+]
+
+
+def test_every_name_that_both_packages_have_can_be_swapped():
+    missing = []
+    for module in MODULES:
+        if importlib.util.find_spec(f"rusty_attachments.{module}") is None:
+            continue
+        theirs = importlib.import_module(f"deadline.job_attachments.{module}")
+        ours = importlib.import_module(f"rusty_attachments.{module}")
+        for name, value in vars(theirs).items():
+            is_own = getattr(value, "__module__", None) == theirs.__name__ and callable(value)
+            if is_own and not name.startswith("_") and hasattr(ours, name):
+                missing += [name] if name not in swap.SWAPS and name not in NOT_SWAPPED else []
+    assert not missing
 
 
 def test_names_are_replaced_wherever_they_were_imported_to(user):
