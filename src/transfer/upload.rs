@@ -102,6 +102,9 @@ impl Uploader {
                 upload.size_bytes
             )));
         }
+        if upload.replace {
+            return self.send(upload, false).await;
+        }
         let ask_first =
             upload.size_bytes > PUT_FIRST_BYTES || !self.store.conditional_put_works() || self.existing.is_likely();
         if ask_first && self.is_there(upload).await? {
