@@ -1,5 +1,5 @@
 """AWS Deadline Cloud job attachments, in Rust."""
 
-from ._native import __version__
+from ._version import __version__, version
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "version"]

@@ -8,6 +8,7 @@ import inspect
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import deadline.job_attachments as reference_package
 import deadline.job_attachments.download as reference_download
@@ -231,3 +232,17 @@ def test_wrong_arguments_exit_with_2(arguments):
     assert done.returncode == 2
     assert done.stderr.strip()
     assert "Traceback" not in done.stderr
+
+
+def test_the_docs_say_what_can_be_swapped():
+    page = (Path(__file__).parents[2] / "docs" / "worker-agent.md").read_text()
+    table = page[page.index("## What can be swapped") :]
+    rows = [row for row in table.splitlines() if row.startswith("| `")]
+    documented = {}
+    for row in rows:
+        names, module, alone = (cell.strip() for cell in row.strip("|").split("|"))
+        documented.update(
+            {name.strip("`"): (module.strip("`"), alone == "yes") for name in names.split(", ")}
+        )
+    for name, (module, together) in swap.SWAPS.items():
+        assert documented[name] == (module, not together), name

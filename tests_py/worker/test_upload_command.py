@@ -249,3 +249,17 @@ def test_a_uri_that_is_none(folder, rig, rig_bucket, monkeypatch):
     session = make(folder, rig, rig_bucket)
     monkeypatch.setattr(Session, "uri", "s3://bucket")
     assert "Invalid root uri format" in failure(session.run("upload", OURS))
+
+
+def test_contents_that_occur_twice_are_sent_once(folder, rig, rig_bucket):
+    session = make(folder, rig, rig_bucket)
+    for number in range(4):
+        write(session.folder / "assetroot-0", {f"renders/twin {number}.exr": b"twin"}, 1_650_000_000)
+    rig.reset()
+    done = session.run("upload", OURS)
+    assert done.returncode == 0, done.stdout
+    assert len(manifests(session)["/mnt/shot/é"]) == 4
+    assert "Processed 1 file totaling 4 B." in done.stdout.decode()
+    assert "Skipped re-processing 3 files totaling 12 B." in done.stdout.decode()
+    # One PUT for the contents, one for the result of the root without inputs, two for manifests.
+    assert rig.count("PutObject") == 4
