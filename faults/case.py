@@ -80,6 +80,12 @@ class Outcome:
         return self.error.get("text", "")
 
 
+def end_all(process: subprocess.Popen) -> None:
+    """Ends the process and those that it has started: they are a session of their own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 @dataclass(frozen=True)
 class Side:
     """What is put to the test."""
@@ -181,6 +187,7 @@ class Case:
             errors="replace",
             env={**kept, **self.rig.environment(), "HOME": str(self.home), **(environment or {})},
             user=self.user,
+            start_new_session=True,
         )
 
     def finish(self, process: subprocess.Popen, expect_kill: bool = False) -> Outcome:
@@ -189,10 +196,12 @@ class Case:
         try:
             output, errors = process.communicate(timeout=self.patience)
         except subprocess.TimeoutExpired:
-            process.kill()
+            end_all(process)
             output, errors = process.communicate()
             self.score.hangs += 1
+            self.surprises.append(f"did not end: {errors[-300:]}")
             return Outcome(False, error={"classes": ["Hang"], "text": "the call did not end"}, stderr=errors)
+        end_all(process)
         seconds = time.monotonic() - start
         lines = [line for line in output.splitlines() if line.startswith('{"ok"')]
         if lines:
@@ -215,7 +224,7 @@ class Case:
     def run_killed(self, verb: str, after_s: float, **specification: Any) -> None:
         """The verb, killed after a while."""
         process = self.start(verb, **specification)
-        timer = threading.Timer(after_s, process.send_signal, [signal.SIGKILL])
+        timer = threading.Timer(after_s, end_all, [process])
         timer.start()
         self.finish(process, expect_kill=True)
         timer.cancel()

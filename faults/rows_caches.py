@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Callable
 
-from case import Case, Outcome, case, row
+from case import Case, Outcome, case, end_all, row
 
 row("F15", "2, 4, 8 processes on the same caches, a fifth of them killed")
 row("F16", "cache garbage, truncated, flipped bits, old schema, removed, read-only, stale WAL")
@@ -51,7 +51,7 @@ def _together(count: int, quick: bool) -> None:
         if victims:
             time.sleep(this.random.uniform(0.4, 1.2))
         for victim in victims:
-            victim.kill()
+            end_all(victim)
         for process in processes:
             outcome = this.finish(process, expect_kill=process in victims)
             if process not in victims:

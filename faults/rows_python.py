@@ -195,7 +195,7 @@ _memory("10,000 small and 3 × 1 GiB sparse", 10_000, 3, 1024 * MIB, False)
 # -- P1 to P4 ----------------------------------------------------------------------------------------------------
 
 
-@case("P1", "os.fork")
+@case("P1", "os.fork", patience=40)
 def p1_fork(this: Case) -> None:
     contents = small_files(this)
     manifest = this.store(contents)
@@ -206,7 +206,7 @@ def p1_fork(this: Case) -> None:
 
 
 def _pool(method: str) -> None:
-    @case("P1", f"multiprocessing, {method}")
+    @case("P1", f"multiprocessing, {method}", patience=40)
     def pool(this: Case) -> None:
         contents = small_files(this)
         manifest = this.store(contents)
