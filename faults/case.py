@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import zlib
 from dataclasses import dataclass, field, fields
@@ -221,13 +220,17 @@ class Case:
         """The verb, to its end."""
         return self.finish(self.start(verb, environment, **specification))
 
-    def run_killed(self, verb: str, after_s: float, **specification: Any) -> None:
-        """The verb, killed after a while."""
+    def run_killed(self, verb: str, after_requests: int, **specification: Any) -> None:
+        """The verb, killed once the server has been asked so often; some time later if it never is."""
+        before = self.rig.stats()["requests"]
         process = self.start(verb, **specification)
-        timer = threading.Timer(after_s, end_all, [process])
-        timer.start()
+        deadline = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < deadline:
+            if self.rig.stats()["requests"] - before >= after_requests:
+                break
+            time.sleep(0.002)
+        end_all(process)
         self.finish(process, expect_kill=True)
-        timer.cancel()
 
     # -- judging -------------------------------------------------------------------------------------------------
 

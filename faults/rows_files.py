@@ -178,7 +178,7 @@ def _killed_download(number: int, quick: bool) -> None:
         contents["large"] = this.bytes(24 * MIB)
         manifest = this.store(contents)
         this.rig.config(delay_ms=40)
-        this.run_killed("download", this.random.uniform(0.5, 1.6), manifest=manifest)
+        this.run_killed("download", this.random.randint(20, 280), manifest=manifest)
         done = {name for name, body in contents.items() if (this.target / name).is_file()}
         for name in done:
             this.score.wrong += (this.target / name).read_bytes() != contents[name]
@@ -199,7 +199,7 @@ def _killed_upload(number: int, quick: bool) -> None:
         contents = {f"d{index % 7}/f{index}": this.bytes(2_000 + index) for index in range(300)}
         this.write({**contents, "large": this.bytes(24 * MIB)})
         this.rig.config(delay_ms=40)
-        this.run_killed("submit", this.random.uniform(0.5, 1.6))
+        this.run_killed("submit", this.random.randint(20, 280))
         this.rig.config(delay_ms=0)
         this.check_bucket(None, None, may_leave=4)
         outcome = this.run("submit")
