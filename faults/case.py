@@ -166,7 +166,9 @@ class Case:
 
     # -- running -------------------------------------------------------------------------------------------------
 
-    def start(self, verb: str, environment: Optional[dict[str, str]] = None, **specification: Any) -> subprocess.Popen:
+    def start(
+        self, verb: str, environment: Optional[dict[str, str]] = None, **specification: Any
+    ) -> subprocess.Popen:
         """The verb in a process of its own."""
         settings = {
             "verb": verb,
@@ -205,7 +207,9 @@ class Case:
         lines = [line for line in output.splitlines() if line.startswith('{"ok"')]
         if lines:
             told = json.loads(lines[-1])
-            outcome = Outcome(told["ok"], told.get("value"), told.get("error", {}), seconds, errors, process.returncode)
+            outcome = Outcome(
+                told["ok"], told.get("value"), told.get("error", {}), seconds, errors, process.returncode
+            )
         else:
             outcome = Outcome(False, seconds=seconds, stderr=errors, status=process.returncode)
         crashed = process.returncode < 0 and not expect_kill
@@ -245,10 +249,14 @@ class Case:
             self.surprises.append("an error was expected")
             return
         for mention in mentions:
-            self.surprise_unless(mention in outcome.text, f"the error does not name {mention}: {outcome.text[:300]}")
+            self.surprise_unless(
+                mention in outcome.text, f"the error does not name {mention}: {outcome.text[:300]}"
+            )
         if classes:
             known = any(name in outcome.classes for name in classes)
-            self.surprise_unless(known, f"expected one of {classes}: {outcome.classes[:2]} {outcome.text[:200]}")
+            self.surprise_unless(
+                known, f"expected one of {classes}: {outcome.classes[:2]} {outcome.text[:200]}"
+            )
 
     def check_download(
         self,
@@ -273,7 +281,11 @@ class Case:
             self.score.false_success += 1
         if must_succeed and not outcome.ok:
             self.surprises.append(f"failed: {outcome.classes[:1]} {outcome.text[:300]}")
-        extra = [path for path in target.rglob("*") if not path.is_dir() and str(path.relative_to(target)) not in contents]
+        extra = [
+            path
+            for path in target.rglob("*")
+            if not path.is_dir() and str(path.relative_to(target)) not in contents
+        ]
         self.score.leftovers += max(len(extra) - may_leave, 0)
         if len(extra) > may_leave:
             self.surprises.append(f"left: {[path.name for path in extra[:3]]}")
@@ -287,7 +299,11 @@ class Case:
     ) -> None:
         """Objects are what their keys say, manifests name what is there, success means that contents are there."""
         objects = self.rig.objects(self.bucket, hashed=True)
-        data = {row["key"].rpartition("/")[2].partition(".")[0]: row["xxh128"] for row in objects if "/Data/" in row["key"]}
+        data = {
+            row["key"].rpartition("/")[2].partition(".")[0]: row["xxh128"]
+            for row in objects
+            if "/Data/" in row["key"]
+        }
         self.score.poisoned += sum(1 for stem, digest in data.items() if stem != digest)
         right = {stem for stem, digest in data.items() if stem == digest}
         manifests = [row["key"] for row in objects if "/Manifests/" in row["key"]]
@@ -355,7 +371,9 @@ def run_case(planned: Planned, side: Side, base: Path, seed: int) -> tuple[Score
     folder.mkdir(parents=True)
     # Users of other cases may have to read it.
     folder.parent.chmod(0o755)
-    running = Case(side, folder, seed ^ zlib.crc32(f"{planned.row} {planned.name}".encode()), planned.patience)
+    running = Case(
+        side, folder, seed ^ zlib.crc32(f"{planned.row} {planned.name}".encode()), planned.patience
+    )
     try:
         planned.run(running)
     except Exception as error:

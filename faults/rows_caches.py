@@ -155,8 +155,12 @@ def _damaged(damage: Callable[[Path], None], name: str) -> None:
         third = this.run("submit")
         this.check_bucket(contents, third, must_succeed=True)
         if damage in (garbage, truncated, flipped_bits):
-            aside = [other.name for other in cache_folder(this).iterdir() if "db" in other.name and other != path]
-            aside = [other for other in aside if not other.endswith(("-wal", "-shm", "-journal")) and name in other]
+            aside = [
+                other.name for other in cache_folder(this).iterdir() if "db" in other.name and other != path
+            ]
+            aside = [
+                other for other in aside if not other.endswith(("-wal", "-shm", "-journal")) and name in other
+            ]
             this.surprise_unless(len(aside) <= 1, f"put aside more than once: {aside}")
 
     @case("F16", f"{name}: {what}, hashes stay right", quick=False)
@@ -196,7 +200,9 @@ def f16_lie(this: Case) -> None:
     wrong = this.rig.store(b"something else")
     for path in cache_folder(this).glob("hash_cache.db"):
         with sqlite3.connect(path) as database:
-            tables = [name for (name,) in database.execute("select name from sqlite_master where type='table'")]
+            tables = [
+                name for (name,) in database.execute("select name from sqlite_master where type='table'")
+            ]
             for table in tables:
                 columns = [column[1] for column in database.execute(f"pragma table_info({table})")]
                 if "file_hash" in columns:

@@ -24,7 +24,11 @@ CHANGES = ["edit", "edit keeping mtime", "grow", "truncate", "replace", "delete"
 def _changed(change: str, large: bool) -> None:
     size = 40 * MIB if large else 20_000
 
-    @case("F11", f"{change} between hash and upload, {'large' if large else 'small'}", quick=not large or change == "edit")
+    @case(
+        "F11",
+        f"{change} between hash and upload, {'large' if large else 'small'}",
+        quick=not large or change == "edit",
+    )
     def changed(this: Case) -> None:
         contents = this.write({"a": this.bytes(500), "victim.exr": this.bytes(size), "z": this.bytes(500)})
         outcome = this.run("submit", between=[[change, str(this.root / "victim.exr")]])
@@ -36,7 +40,9 @@ def _changed(change: str, large: bool) -> None:
         victim = str(this.root / "victim.exr")
         contents = this.write({"victim.exr": this.bytes(size)})
         this.rig.config(delay_ms=30)
-        outcome = this.run("submit", between=[], during=[["wait", victim, 0.02], [change, victim]], every_ms=100_000)
+        outcome = this.run(
+            "submit", between=[], during=[["wait", victim, 0.02], [change, victim]], every_ms=100_000
+        )
         # The change may come too late to be seen: then what was uploaded must be right.
         this.check_bucket(contents if outcome.ok else None, outcome)
 
@@ -55,7 +61,13 @@ def f11_always(this: Case) -> None:
 
 # -- F12, F14: strace -----------------------------------------------------------------------------------------------
 
-_CALLS = {"write": "ENOSPC,EIO", "openat": "EMFILE,ENOSPC", "rename": "ENOSPC", "fsync": "EIO", "pwrite64": "ENOSPC"}
+_CALLS = {
+    "write": "ENOSPC,EIO",
+    "openat": "EMFILE,ENOSPC",
+    "rename": "ENOSPC",
+    "fsync": "EIO",
+    "pwrite64": "ENOSPC",
+}
 
 
 def _injected(call: str, error: str, nth: int) -> None:
@@ -63,7 +75,15 @@ def _injected(call: str, error: str, nth: int) -> None:
     def injected(this: Case) -> None:
         contents = {f"f{number}": this.bytes(3_000) for number in range(10)}
         manifest = this.store(contents)
-        this.wrapper = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"inject={call}:error={error}:when={nth}"]
+        this.wrapper = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            os.devnull,
+            "-e",
+            f"inject={call}:error={error}:when={nth}",
+        ]
         # Only calls on the target count: strace's filter on paths.
         this.wrapper += ["-P", str(this.target)] if call in ("rename",) else []
         outcome = this.run("download", manifest=manifest)
@@ -77,7 +97,15 @@ def _killed_at(call: str, nth: int) -> None:
     def killed(this: Case) -> None:
         contents = {f"f{number}": this.bytes(3_000) for number in range(20)}
         manifest = this.store(contents)
-        this.wrapper = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"inject={call}:signal=SIGKILL:when={nth}"]
+        this.wrapper = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            os.devnull,
+            "-e",
+            f"inject={call}:signal=SIGKILL:when={nth}",
+        ]
         this.finish(this.start("download", manifest=manifest), expect_kill=True)
         this.wrapper = []
         outcome = this.run("download", manifest=manifest)
@@ -89,7 +117,17 @@ if shutil.which("strace"):
         for _error in _errors.split(","):
             for _nth in (1, 3, 8, 20, 60):
                 _injected(_call, _error, _nth)
-    for _call in ("rename", "renameat", "renameat2", "linkat", "utimensat", "sendto", "recvfrom", "ftruncate", "fallocate"):
+    for _call in (
+        "rename",
+        "renameat",
+        "renameat2",
+        "linkat",
+        "utimensat",
+        "sendto",
+        "recvfrom",
+        "ftruncate",
+        "fallocate",
+    ):
         for _nth in (1, 4, 11):
             _killed_at(_call, _nth)
 else:
@@ -182,7 +220,11 @@ def _killed_download(number: int, quick: bool) -> None:
         done = {name for name, body in contents.items() if (this.target / name).is_file()}
         for name in done:
             this.score.wrong += (this.target / name).read_bytes() != contents[name]
-        partial = [path for path in this.target.rglob("*") if path.is_file() and str(path.relative_to(this.target)) not in contents]
+        partial = [
+            path
+            for path in this.target.rglob("*")
+            if path.is_file() and str(path.relative_to(this.target)) not in contents
+        ]
         this.surprise_unless(len(partial) <= 110, f"{len(partial)} temporary files after the kill")
         this.rig.config(delay_ms=0)
         before = this.rig.count("GetObject")
@@ -190,7 +232,9 @@ def _killed_download(number: int, quick: bool) -> None:
         fetched = this.rig.count("GetObject") - before
         this.check_download(contents, outcome, must_succeed=True)
         most = len(contents) - len(done) + 8
-        this.surprise_unless(fetched <= most, f"fetched {fetched} times again, {len(done)} of {len(contents)} were there")
+        this.surprise_unless(
+            fetched <= most, f"fetched {fetched} times again, {len(done)} of {len(contents)} were there"
+        )
 
 
 def _killed_upload(number: int, quick: bool) -> None:
@@ -214,18 +258,79 @@ for _number in range(10):
 # -- F18 ---------------------------------------------------------------------------------------------------------
 
 _HOSTILE = [
-    "../escaped", "../../escaped", "a/../../escaped", "a/b/../../../escaped", "./../escaped", "..", ".", "", "/", "//",
-    "/tmp/escaped-absolute", "//tmp/escaped", "a//b", "a/./b", "a/", "a/..", "a/../", ".../x", "..\\escaped", "a\\..\\..\\b",
-    "C:\\escaped", "C:escaped", "\\\\server\\share\\x", "//server/share/x", "\\\\?\\C:\\x", "nul\x00byte", "\x00", "a\nb",
-    "CON", "aux.txt", "name.", "name ", "a:stream", "x" * 300, "d/" * 3000 + "x", "\udc80\udcff", "e\u0301", "é",
-    "link/escaped", "link/../escaped", "link", "link/deep/escaped", "~/x", "$HOME/x", "%2e%2e/x", "..%2fx", "\u2025/x",
-    "\u202e../x", "a/b/c/../../../../outside/precious", "../outside/precious", "../../outside/precious",
-]  # fmt: skip
+    "../escaped",
+    "../../escaped",
+    "a/../../escaped",
+    "a/b/../../../escaped",
+    "./../escaped",
+    "..",
+    ".",
+    "",
+    "/",
+    "//",
+    "/tmp/escaped-absolute",
+    "//tmp/escaped",
+    "a//b",
+    "a/./b",
+    "a/",
+    "a/..",
+    "a/../",
+    ".../x",
+    "..\\escaped",
+    "a\\..\\..\\b",
+    "C:\\escaped",
+    "C:escaped",
+    "\\\\server\\share\\x",
+    "//server/share/x",
+    "\\\\?\\C:\\x",
+    "nul\x00byte",
+    "\x00",
+    "a\nb",
+    "CON",
+    "aux.txt",
+    "name.",
+    "name ",
+    "a:stream",
+    "x" * 300,
+    "d/" * 3000 + "x",
+    "\udc80\udcff",
+    "e\u0301",
+    "é",
+    "link/escaped",
+    "link/../escaped",
+    "link",
+    "link/deep/escaped",
+    "~/x",
+    "$HOME/x",
+    "%2e%2e/x",
+    "..%2fx",
+    "\u2025/x",
+    "\u202e../x",
+    "a/b/c/../../../../outside/precious",
+    "../outside/precious",
+    "../../outside/precious",
+]
 
 
 def generated_paths(this: Case, count: int) -> list[str]:
     """More of them, put together at random."""
-    pieces = ["..", ".", "", "a", "link", "\\", "C:", "~", "\x00", "outside", "precious", " ", "\udcff", "…", "x" * 256]
+    pieces = [
+        "..",
+        ".",
+        "",
+        "a",
+        "link",
+        "\\",
+        "C:",
+        "~",
+        "\x00",
+        "outside",
+        "precious",
+        " ",
+        "\udcff",
+        "…",
+        "x" * 256,
+    ]
     chosen = []
     for _ in range(count):
         parts = [this.random.choice(pieces) for _ in range(this.random.randint(1, 6))]
@@ -260,7 +365,9 @@ def f18_paths(this: Case) -> None:
 def f18_hashes(this: Case) -> None:
     this.rig.put(this.bucket, "secret", b"s" * 10)
     manifests = []
-    for number, digest in enumerate(["../../secret", "..", "", "%2e%2e/secret", "a" * 5000, "é", "0" * 31, "g" * 32]):
+    for number, digest in enumerate(
+        ["../../secret", "..", "", "%2e%2e/secret", "a" * 5000, "é", "0" * 31, "g" * 32]
+    ):
         entry = {"hash": digest, "mtime": 1, "path": "x", "size": 10}
         manifests.append(this.manifest([entry], f"manifest-{number}"))
     outcome = this.run("download_each", manifests=manifests)
@@ -276,7 +383,12 @@ def f19_swaps(this: Case) -> None:
     contents = {f"folder/sub/f{number}": this.bytes(200) for number in range(50)}
     manifest = this.store(contents)
     outcome = this.run(
-        "download_among_swaps", manifest=manifest, folder="folder", outside=str(this.outside), times=60, timeout=200
+        "download_among_swaps",
+        manifest=manifest,
+        folder="folder",
+        outside=str(this.outside),
+        times=60,
+        timeout=200,
     )
     this.surprise_unless(outcome.ok, f"{outcome.classes} {outcome.text[:300]}")
     if outcome.ok:

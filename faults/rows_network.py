@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import stat
 import sys
@@ -42,7 +41,9 @@ def fault(kind: str, operation: str = "*", key: str = "*", **more: Any) -> dict[
     return {"operation": operation, "key": key, **rule, "fault": {"kind": kind, **body}}
 
 
-def download_under(this: Case, contents: dict[str, bytes], *rules: dict[str, Any], must_succeed: bool) -> Outcome:
+def download_under(
+    this: Case, contents: dict[str, bytes], *rules: dict[str, Any], must_succeed: bool
+) -> Outcome:
     """A download among faults, judged."""
     manifest = this.store(contents)
     this.rig.rules(*rules)
@@ -52,7 +53,9 @@ def download_under(this: Case, contents: dict[str, bytes], *rules: dict[str, Any
     return outcome
 
 
-def submit_under(this: Case, contents: dict[str, bytes], *rules: dict[str, Any], must_succeed: bool, **more: Any) -> Outcome:
+def submit_under(
+    this: Case, contents: dict[str, bytes], *rules: dict[str, Any], must_succeed: bool, **more: Any
+) -> Outcome:
     """Hash and upload among faults, judged."""
     this.write(contents)
     this.rig.rules(*rules)
@@ -101,7 +104,9 @@ def f1_each_thrice(this: Case) -> None:
 
 @case("F1", "Retry-After on parts")
 def f1_retry_after(this: Case) -> None:
-    rules = [fault("status", name, "*", nth=[2], status=503, retry_after=1) for name in ("UploadPart", "PutObject")]
+    rules = [
+        fault("status", name, "*", nth=[2], status=503, retry_after=1) for name in ("UploadPart", "PutObject")
+    ]
     submit_under(this, large_file(this), *rules, must_succeed=True)
 
 
@@ -156,7 +161,8 @@ def _resets(place: str, at: float) -> None:
     @case("F3", f"reset at {place}, PUT and parts")
     def put(this: Case) -> None:
         rules = [
-            fault("reset_request", name, "*/Data/*", times=1, per_key=True, at=at) for name in ("PutObject", "UploadPart")
+            fault("reset_request", name, "*/Data/*", times=1, per_key=True, at=at)
+            for name in ("PutObject", "UploadPart")
         ]
         submit_under(this, {**small_files(this, 10), **large_file(this)}, *rules, must_succeed=True)
 
@@ -203,7 +209,11 @@ for _place, _at in (("first", 0), ("middle", 0.5), ("last", -1)):
     _spoiled("F5", f"wrong {_place} byte", fault("wrong_byte", "GetObject", "*/Data/*", at=_at))
 _spoiled("F5", "wrong byte in each range", fault("wrong_byte", "GetObject", "*/Data/*", at=0.5), large=True)
 _spoiled("F5", "another object's body", fault("other_object", "GetObject", "*/Data/*"))
-_spoiled("F5", "another object's body of this length", fault("other_object", "GetObject", "*/Data/*", same_length=True))
+_spoiled(
+    "F5",
+    "another object's body of this length",
+    fault("other_object", "GetObject", "*/Data/*", same_length=True),
+)
 _spoiled("F5", "another range's bytes", fault("other_range", "GetObject", "*/Data/*"), large=True)
 _spoiled("F5", "Range ignored", fault("ignore_range", "GetObject", "*/Data/*"), large=True)
 
@@ -242,7 +252,9 @@ def _one_byte_files(count: int, quick: bool) -> None:
         manifest_rows = []
         digests = {value: this.rig.store(bytes([value]), this.bucket, "root/Data/") for value in range(256)}
         for name, body in contents.items():
-            manifest_rows.append({"hash": digests[body[0]], "mtime": 1_700_000_000_000_000, "path": name, "size": 1})
+            manifest_rows.append(
+                {"hash": digests[body[0]], "mtime": 1_700_000_000_000_000, "path": name, "size": 1}
+            )
         outcome = this.run("download", manifest=this.manifest(manifest_rows))
         this.check_download(contents, outcome, must_succeed=True)
 
@@ -312,7 +324,9 @@ def f7_renewed_upload(this: Case) -> None:
 
 # -- F8 ----------------------------------------------------------------------------------------------------------
 
-_KMS = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-west-2:1:key/k"
+_KMS = (
+    "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:k"
+)
 
 
 def _refused(name: str, status: int, operation: str, **more: Any) -> None:
@@ -370,7 +384,9 @@ def f8_owner(this: Case) -> None:
 # -- F9 ----------------------------------------------------------------------------------------------------------
 
 
-def _multipart(name: str, rules: list[dict[str, Any]], must_succeed: bool, may_leave: int = 0, quick: bool = True) -> None:
+def _multipart(
+    name: str, rules: list[dict[str, Any]], must_succeed: bool, may_leave: int = 0, quick: bool = True
+) -> None:
     @case("F9", name, quick=quick, patience=150)
     def multipart(this: Case) -> None:
         contents = this.write(large_file(this))
@@ -380,7 +396,9 @@ def _multipart(name: str, rules: list[dict[str, Any]], must_succeed: bool, may_l
         orphans = [upload["upload_id"] for upload in this.rig.uploads(this.bucket)]
         this.check_bucket(contents, outcome, must_succeed, may_leave)
         for orphan in orphans:
-            this.surprise_unless(orphan in outcome.stderr + outcome.text, f"the log does not name the orphan {orphan}")
+            this.surprise_unless(
+                orphan in outcome.stderr + outcome.text, f"the log does not name the orphan {orphan}"
+            )
 
 
 _multipart("error in a 200, once", [fault("error_in_200", "CompleteMultipartUpload", times=1)], True)
@@ -433,9 +451,3 @@ _writers("large", True)
 def f10_simple_endpoint(this: Case) -> None:
     this.rig.config(if_none_match=False, xxhash128="reject")
     submit_under(this, {**small_files(this, 10), **large_file(this)}, must_succeed=True)
-
-
-def manifest_of(path: str) -> Any:
-    """A manifest on the disk, as data."""
-    with open(path) as file:
-        return json.load(file)

@@ -21,7 +21,13 @@ _ENTRY = {"hash": "0" * 32, "mtime": 1, "path": "a", "size": 1}
 
 
 def _manifest(*entries: Any, **top: Any) -> str:
-    document = {"hashAlg": "xxh128", "manifestVersion": "2023-03-03", "paths": list(entries), "totalSize": 1, **top}
+    document = {
+        "hashAlg": "xxh128",
+        "manifestVersion": "2023-03-03",
+        "paths": list(entries),
+        "totalSize": 1,
+        **top,
+    }
     return json.dumps(document)
 
 
@@ -99,7 +105,7 @@ def f20_decode(this: Case) -> None:
     outcome = this.run("decode_each", manifests=manifests)
     this.score.cases += len(names) - 1
     this.surprise_unless(outcome.ok, f"{outcome.classes} {outcome.text[:300]}")
-    for name, (kind, text) in zip(names, outcome.value or []):
+    for kind, text in outcome.value or []:
         panicked = kind == "PanicException" or "panicked" in str(text)
         this.score.panics += panicked
 
@@ -115,7 +121,15 @@ def f20_download(this: Case) -> None:
     for path in this.target.rglob("*"):
         if path.is_file() and not path.is_symlink() and path.read_bytes() != b"x":
             this.score.wrong += 1
-    must_refuse = {"duplicate paths", "file and folder", "negative size", "size 2^63", "size 2^64", "bad hash", "empty path"}
+    must_refuse = {
+        "duplicate paths",
+        "file and folder",
+        "negative size",
+        "size 2^63",
+        "size 2^64",
+        "bad hash",
+        "empty path",
+    }
     must_refuse |= {"empty hash", "deep lists", "NaN", "Infinity", "beta, index loop", "beta, link out"}
     for name, (kind, _) in zip(HOSTILE_TEXTS, outcome.value or []):
         this.score.false_success += name in must_refuse and kind == "ok"
@@ -134,8 +148,12 @@ def _many_entries(count: int, quick: bool, limit_mb: int) -> None:
                 file.write(f'{separator}{{"hash":"{number:032x}","mtime":1,"path":"f{number:09}","size":1}}')
             file.write(f'],"totalSize":{count}}}')
         peak, outcome = with_peak(this, "decode_each", manifests=[str(path)])
-        this.surprise_unless(outcome.ok and outcome.value == [["ok", count]], str(outcome.value or outcome.error)[:300])
-        this.surprise_unless(peak <= limit_mb, f"peak RSS {peak:.0f} MB for {path.stat().st_size / MIB:.0f} MB of text")
+        this.surprise_unless(
+            outcome.ok and outcome.value == [["ok", count]], str(outcome.value or outcome.error)[:300]
+        )
+        this.surprise_unless(
+            peak <= limit_mb, f"peak RSS {peak:.0f} MB for {path.stat().st_size / MIB:.0f} MB of text"
+        )
 
 
 _many_entries(200_000, True, 250)
@@ -185,7 +203,9 @@ def _memory(name: str, small: int, sparse: int, sparse_size: int, quick: bool) -
         peak, outcome = with_peak(this, "download", manifest=this.manifest(rows))
         this.surprise_unless(outcome.ok, f"{outcome.classes} {outcome.text[:300]}")
         this.surprise_unless(peak <= MEMORY_LIMIT_MB, f"download: peak RSS {peak:.0f} MB")
-        this.check_download(contents | {f"sparse{number}": b"" for number in range(0)}, outcome, True, may_leave=sparse)
+        this.check_download(
+            contents | {f"sparse{number}": b"" for number in range(0)}, outcome, True, may_leave=sparse
+        )
 
 
 _memory("500 small and 1 × 512 MiB sparse", 500, 1, 512 * MIB, True)
@@ -201,7 +221,9 @@ def p1_fork(this: Case) -> None:
     manifest = this.store(contents)
     outcome = this.run("download_after_fork", manifest=manifest, second_target=str(this.target / "child"))
     told = outcome.value or {}
-    this.surprise_unless(outcome.ok and told.get("child") == 0, f"{told} {outcome.error} {outcome.stderr[-300:]}")
+    this.surprise_unless(
+        outcome.ok and told.get("child") == 0, f"{told} {outcome.error} {outcome.stderr[-300:]}"
+    )
     this.check_download(contents | {f"child/{name}": body for name, body in contents.items()}, outcome)
 
 
@@ -255,7 +277,9 @@ def _callback(kind: str) -> None:
     def callback(this: Case) -> None:
         contents = small_files(this, 60)
         manifest = this.store(contents)
-        outcome = this.run("download_with_callback", manifest=manifest, callback=kind, second_target=str(this.home / "again"))
+        outcome = this.run(
+            "download_with_callback", manifest=manifest, callback=kind, second_target=str(this.home / "again")
+        )
         if kind == "raises":
             this.check_download(contents, outcome)
             this.expect_error(outcome, "from the callback", classes=("ZeroDivisionError",))
@@ -279,9 +303,13 @@ def _leaves(after_s: float, quick: bool) -> None:
         process = this.start("download_and_exit", manifest=manifest, after_s=after_s)
         outcome = this.finish(process)
         ended = time.time()
-        this.surprise_unless(outcome.ok and process.returncode == 0, f"status {process.returncode}: {outcome.stderr[-300:]}")
+        this.surprise_unless(
+            outcome.ok and process.returncode == 0, f"status {process.returncode}: {outcome.stderr[-300:]}"
+        )
         if outcome.ok:
-            this.surprise_unless(ended - outcome.value["left"] <= 2, f"took {ended - outcome.value['left']:.1f} s to exit")
+            this.surprise_unless(
+                ended - outcome.value["left"] <= 2, f"took {ended - outcome.value['left']:.1f} s to exit"
+            )
             this.surprise_unless(outcome.value["was_running"], "the transfer was over already")
         for name, body in contents.items():
             path = this.target / name
@@ -290,4 +318,3 @@ def _leaves(after_s: float, quick: bool) -> None:
 
 for _after in (0.05, 0.3, 0.7):
     _leaves(_after, _after == 0.3)
-

@@ -1,7 +1,7 @@
 """The scorecard of faults: `make faults`, or `python faults/run.py --help`.
 
-Each case runs ours (or, with --reference, the reference) in a process of its own against a test server that is told what
-goes wrong; then an oracle hashes all files and objects again and looks for what should not be there. With a fixed seed
+Each case runs ours (or, with --reference, the reference) in a process of its own against a test server that is
+told what goes wrong; then an oracle hashes all files and objects again and looks for what should not be there. With a fixed seed
 the same faults strike every time.
 """
 
@@ -31,7 +31,9 @@ ORDER = [f"F{number}" for number in range(1, 23)] + [f"P{number}" for number in 
 
 def arguments() -> argparse.Namespace:
     """The command line; QUICK=1 in the environment is the same as --quick."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", default=",".join(ORDER), help="such as F1,F4,P2")
     parser.add_argument("--cases", default="", help="only cases whose names contain this")
     parser.add_argument("--quick", action="store_true", default=bool(int(os.environ.get("QUICK") or 0)))
@@ -62,7 +64,10 @@ def table(scores: dict[str, Score], surprises: dict[str, list[str]]) -> list[str
             verdict = f"{len(surprises[name])} not as expected"
         body.append([name, TITLES[name], *[str(getattr(score, column)) for column in names], verdict])
     widths = [max(len(line[column]) for line in [header, *body]) for column in range(len(header))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in [header, *body]]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
+        for line in [header, *body]
+    ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return lines
 
