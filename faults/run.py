@@ -1,8 +1,8 @@
 """The scorecard of faults: `make faults`, or `python faults/run.py --help`.
 
 Each case runs ours (or, with --reference, the reference) in a process of its own against a test server that is
-told what goes wrong; then an oracle hashes all files and objects again and looks for what should not be there. With a fixed seed
-the same faults strike every time.
+told what goes wrong; then an oracle hashes all files and objects again and looks for what should not be there. With
+a fixed seed the same faults strike every time.
 """
 
 from __future__ import annotations
