@@ -175,6 +175,7 @@ class Case:
             "bucket": self.bucket,
             "root": str(self.root),
             "target": str(self.target),
+            "user": self.user,
             **specification,
         }
         script = Path(__file__).with_name("verbs.py")
@@ -187,7 +188,6 @@ class Case:
             text=True,
             errors="replace",
             env={**kept, **self.rig.environment(), "HOME": str(self.home), **(environment or {})},
-            user=self.user,
             start_new_session=True,
         )
 

@@ -285,6 +285,16 @@ VERBS = {
 }
 
 
+def drop_privileges(kit: Kit, user: int) -> None:
+    """Goes on as another user, who may not be able to read the interpreter's folders any more."""
+    for name in ("upload", "download", "models", "asset_manifests.decode"):
+        kit.module(name)
+    kit.manager()
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+
+
 def told(error: BaseException) -> dict[str, Any]:
     """The exception as the oracle judges it."""
     fields = ("action", "status_code", "bucket_name", "key_or_prefix")
@@ -304,6 +314,8 @@ def main() -> None:
     if specification.get("ignore_interrupt_outside"):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     kit = Kit(package, specification)
+    if specification.get("user"):
+        drop_privileges(kit, specification["user"])
     try:
         line = {"ok": True, "value": VERBS[specification["verb"]](kit)}
     except BaseException as error:
