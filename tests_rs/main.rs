@@ -8,3 +8,4 @@ mod local_caches;
 mod local_hashing;
 mod manifest;
 mod rig;
+mod upload;

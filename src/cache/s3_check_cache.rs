@@ -3,7 +3,7 @@
 //! Table `s3checkV1`, the reference's: `s3_key` is `<bucket>/<key>`, `last_seen_time` seconds since the epoch.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::ValueRef;
 
@@ -19,6 +19,8 @@ const CREATE_TABLES: &str = "CREATE TABLE IF NOT EXISTS s3checkV1(s3_key text pr
 const DAY_SECONDS: f64 = 86_400.0;
 /// Entries older than this don't count, as in the reference.
 pub const EXPIRY_DAYS: u32 = 30;
+/// The same as a time.
+pub const EXPIRY: Duration = Duration::from_secs(EXPIRY_DAYS as u64 * 86_400);
 
 /// The cache of objects seen in S3. Shared by threads; it can't fail (see [`crate::cache`]).
 #[derive(Debug)]
@@ -44,6 +46,13 @@ impl S3CheckCache {
     /// Which of the keys (`<bucket>/<key>`) were seen within the last 30 days, in the order of `keys`.
     #[must_use]
     pub fn seen(&self, keys: &[String]) -> Vec<bool> {
+        self.seen_within(keys, EXPIRY)
+    }
+
+    /// Which of the keys were seen within this time, which is 30 days at the most.
+    #[must_use]
+    pub fn seen_within(&self, keys: &[String], trust: Duration) -> Vec<bool> {
+        let trust = trust.min(EXPIRY).as_secs_f64();
         let now = now_seconds();
         let found = self.database.with(|connection| {
             let mut statement = connection.prepare_cached("SELECT last_seen_time FROM s3checkV1 WHERE s3_key=?1")?;
@@ -53,7 +62,7 @@ impl S3CheckCache {
             for key in keys {
                 let mut rows = statement.query([key])?;
                 found.push(match rows.next()? {
-                    Some(row) => is_fresh(row.get_ref(0)?, now),
+                    Some(row) => is_fresh(row.get_ref(0)?, now, trust),
                     None => false,
                 });
             }
@@ -76,6 +85,15 @@ impl S3CheckCache {
     /// Forgets the keys, in one transaction.
     pub fn remove<K: AsRef<str>>(&self, keys: &[K]) {
         self.write("DELETE FROM s3checkV1 WHERE s3_key=?1", keys, |statement, key| statement.execute([key]));
+    }
+
+    /// Forgets every key that begins so, when a sample has shown that rows of that place can't be believed.
+    pub fn remove_below(&self, prefix: &str) {
+        self.database.with(|connection| {
+            // LIKE ignores case and has wildcards of its own; this compares bytes.
+            let sql = "DELETE FROM s3checkV1 WHERE substr(s3_key, 1, length(?1)) = ?1";
+            connection.execute(sql, [prefix]).map(drop)
+        });
     }
 
     /// Forgets everything, when a sample has shown the cache to be wrong. The reference deletes the file; here its rows go, so
@@ -119,7 +137,7 @@ impl S3CheckCache {
 
 /// Whether a `last_seen_time` counts. Anything that is no number doesn't, nor does a time more than a day ahead, which no
 /// clock wrote.
-fn is_fresh(value: ValueRef<'_>, now: f64) -> bool {
+fn is_fresh(value: ValueRef<'_>, now: f64, trust_seconds: f64) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "seconds since the epoch fit a double")]
     let seen = match value {
         ValueRef::Real(seconds) => Some(seconds),
@@ -127,7 +145,7 @@ fn is_fresh(value: ValueRef<'_>, now: f64) -> bool {
         ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(|text| text.trim().parse().ok()),
         ValueRef::Null | ValueRef::Blob(_) => None,
     };
-    seen.is_some_and(|seen| now - seen < f64::from(EXPIRY_DAYS) * DAY_SECONDS && seen - now < DAY_SECONDS)
+    seen.is_some_and(|seen| now - seen < trust_seconds && seen - now < DAY_SECONDS)
 }
 
 fn now_seconds() -> f64 {
@@ -140,15 +158,35 @@ mod tests {
 
     #[test]
     fn entries_expire_after_thirty_days_and_odd_ones_do_not_count() {
-        let now = 1_700_000_000.0;
-        assert!(is_fresh(ValueRef::Real(now - 29.9 * DAY_SECONDS), now));
-        assert!(!is_fresh(ValueRef::Real(now - 30.0 * DAY_SECONDS), now));
-        assert!(is_fresh(ValueRef::Real(now + 3600.0), now), "a clock that went back an hour");
-        assert!(!is_fresh(ValueRef::Real(now + 400.0 * DAY_SECONDS), now));
-        assert!(is_fresh(ValueRef::Text(b"1699999999.5"), now));
+        let (now, trust) = (1_700_000_000.0, EXPIRY.as_secs_f64());
+        assert!(is_fresh(ValueRef::Real(now - 29.9 * DAY_SECONDS), now, trust));
+        assert!(!is_fresh(ValueRef::Real(now - 30.0 * DAY_SECONDS), now, trust));
+        assert!(is_fresh(ValueRef::Real(now + 3600.0), now, trust), "a clock that went back an hour");
+        assert!(!is_fresh(ValueRef::Real(now + 400.0 * DAY_SECONDS), now, trust));
+        assert!(is_fresh(ValueRef::Text(b"1699999999.5"), now, trust));
         for odd in [ValueRef::Text(b"yesterday"), ValueRef::Null, ValueRef::Blob(b"1"), ValueRef::Real(f64::NAN)] {
-            assert!(!is_fresh(odd, now), "{odd:?}");
+            assert!(!is_fresh(odd, now, trust), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn rows_are_trusted_for_the_time_that_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = S3CheckCache::open(Some(folder.path()));
+        let keys = ["b/1".to_owned()];
+        cache.record(&keys);
+        assert_eq!(cache.seen_within(&keys, Duration::from_secs(60)), [true]);
+        assert_eq!(cache.seen_within(&keys, Duration::ZERO), [false]);
+    }
+
+    #[test]
+    fn rows_of_one_place_are_forgotten_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = S3CheckCache::open(Some(folder.path()));
+        let keys = ["b/a_/1", "b/aX/1", "b/A_/1", "c/a_/1"].map(str::to_owned);
+        cache.record(&keys);
+        cache.remove_below("b/a_/");
+        assert_eq!(cache.seen(&keys), [false, true, true, true]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::upload_assets::tell_notices;
 use crate::error::{Error, Result, S3Action};
 use crate::fs::open::OpenedFile;
 use crate::hash::Hasher;
@@ -20,6 +21,7 @@ const READ_BYTES: usize = 1024 * 1024;
 /// # Errors
 /// [`Error::SourceFile`] where the file is missing, no regular file, unreadable, or changes meanwhile; S3's errors.
 pub async fn put_file(store: Arc<dyn ObjectStore>, path: PathBuf, object: ObjectKey, context: &Context) -> Result<()> {
+    object.check(S3Action::UploadingFile)?;
     let source = Arc::new(OneFile(path));
     let reader = Arc::clone(&source);
     let (expected, size_bytes) = match tokio::task::spawn_blocking(move || hash_file(&reader.0)).await {
@@ -38,7 +40,8 @@ pub async fn put_file(store: Arc<dyn ObjectStore>, path: PathBuf, object: Object
         file_size_bytes: size_bytes,
         replace: true,
     };
-    let outcome = Uploader::new(store, limits, context.clone()).ensure(&upload).await;
+    let outcome = Uploader::new(Arc::clone(&store), limits, context.clone()).ensure(&upload).await;
+    tell_notices(store.as_ref(), context);
     match outcome {
         Ok(_) => {
             context.progress.finish_file();

@@ -3,19 +3,24 @@
 //! Each content goes once, however many files have it. Objects go first and the manifest last, so that a manifest in S3
 //! never names an object that is not there. A file that can't be sent does not stop the others, but it fails the call.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
+mod cached;
+mod plan;
+
+use self::plan::{Planned, plan};
 use super::lanes::{self, Queue, Stop};
-use crate::cache::s3_check_cache::S3CheckCache;
+use crate::cache::s3_check_cache::{self, S3CheckCache};
 use crate::error::{Error, Result, S3Action};
 use crate::fs::open::{LinkPolicy, OpenedFile, SourceRoot};
 use crate::hash::ContentHash;
-use crate::manifest::{Content, Manifest};
+use crate::manifest::Manifest;
 use crate::settings::join_key;
 use crate::store::{ObjectKey, ObjectStore, PutRequest};
 use crate::transfer::context::{Context, LogLevel};
@@ -23,12 +28,8 @@ use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::once_per_key::{OncePerKey, Outcome};
 use crate::transfer::upload::{ObjectUpload, OpenSource, Sent, Uploader};
 
-/// How many cached keys are looked up in S3 before the cache is believed, as in the reference.
-const SAMPLE: usize = 30;
-/// How many rows go into the cache at once.
-const CACHE_BATCH: usize = 1000;
-/// A file chunk of a v2025 manifest (`formats.md`).
-pub const CHUNK_BYTES: u64 = 256 * 1024 * 1024;
+pub use self::plan::CHUNK_BYTES;
+
 const CANCELLED: &str = "File upload cancelled.";
 const LOGGER: &str = "upload";
 
@@ -82,7 +83,14 @@ pub struct UploadOptions {
     pub links: LinkPolicy,
     /// Bytes of bodies in memory at once.
     pub buffer_bytes: u64,
+    /// How long an object that was seen in S3 is taken to be there without asking; 30 days at the most.
+    pub trust_cache_for: Duration,
+    /// How old an unfinished upload may be to go on from its parts; zero for never.
+    pub resume_within: Duration,
 }
+
+/// How old an unfinished upload may be to be gone on with, and how old it has to be to be removed as stale.
+pub const RESUME_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for UploadOptions {
     fn default() -> Self {
@@ -91,22 +99,10 @@ impl Default for UploadOptions {
             force_check: false,
             links: LinkPolicy::Follow,
             buffer_bytes: DEFAULT_BUFFER_BYTES,
+            trust_cache_for: s3_check_cache::EXPIRY,
+            resume_within: RESUME_WITHIN,
         }
     }
-}
-
-/// One content, and the files that have it.
-#[derive(Debug, Clone)]
-struct Planned {
-    hash: ContentHash,
-    /// An entry of the manifest that has it, and where in that file it begins.
-    index: usize,
-    offset_bytes: u64,
-    size_bytes: u64,
-    /// Further files with the same content.
-    duplicates: u64,
-    /// Whether this content completes a file: false for all but the last chunk of a chunked one.
-    completes_file: bool,
 }
 
 struct Job {
@@ -115,6 +111,8 @@ struct Job {
     source: Arc<ManifestSource>,
     /// Keys that a HEAD or a completed PUT has shown, not yet in the cache.
     seen: Mutex<Vec<String>>,
+    /// Keys that are not there although they should be: the cache must not say that they are.
+    missed: Mutex<Vec<String>>,
     /// Files that could not be sent.
     unsent: Mutex<Vec<Error>>,
 }
@@ -146,10 +144,12 @@ pub async fn cache_is_right(request: &UploadRequest, context: &Context) -> Resul
 }
 
 async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> {
+    ObjectKey::new(&request.bucket, &request.cas_prefix).check(S3Action::UploadingFile)?;
     let planned = plan(&request.manifest)?;
     let job = Arc::new(Job::new(request, context)?);
     let outcome = job.run(planned).await;
     job.flush_cache(true).await;
+    tell_notices(request.store.as_ref(), context);
     outcome?;
     job.unsent_error().map_or(Ok(()), Err)
 }
@@ -157,13 +157,17 @@ async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> 
 impl Job {
     fn new(request: &UploadRequest, context: &Context) -> Result<Self> {
         let source = Arc::new(ManifestSource {
-            root: SourceRoot::open(&request.root, request.options.links)?,
+            root: open_root(&request.root, request.options.links)?,
             manifest: Arc::clone(&request.manifest),
         });
         let limits = Limits::new(request.store.as_ref(), request.options.buffer_bytes);
-        let uploader = Uploader::new(Arc::clone(&request.store), limits, context.clone());
-        let (seen, unsent) = (Mutex::default(), Mutex::default());
-        Ok(Self { request: request.clone(), uploader, source, seen, unsent })
+        let mut uploader = Uploader::new(Arc::clone(&request.store), limits, context.clone())
+            .asking_always(request.options.force_check);
+        if !request.options.resume_within.is_zero() {
+            uploader = uploader.resuming(&request.bucket, &request.cas_prefix, request.options.resume_within);
+        }
+        let (seen, missed, unsent) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { request: request.clone(), uploader, source, seen, missed, unsent })
     }
 
     async fn run(self: &Arc<Self>, planned: Vec<Planned>) -> Result<()> {
@@ -201,11 +205,19 @@ impl Job {
             replace: false,
         };
         let flight = format!("{}|{}/{}", self.request.store.place(), object.bucket, object.key);
-        let sent = match self.request.flights.run(flight, || self.uploader.ensure(&upload)).await {
-            Outcome::Own(outcome) => outcome,
-            // Someone else sent it, or found it there: nothing was sent from here.
-            Outcome::Shared(outcome) => outcome.map(|_| Sent::AlreadyThere),
+        let sent = loop {
+            match self.request.flights.run(flight.clone(), || self.uploader.ensure(&upload)).await {
+                Outcome::Own(outcome) => break outcome,
+                // The trouble is with another call's file; this one's may be right.
+                Outcome::Shared(Err(Error::SourceFile { .. } | Error::PathOutsideRoot { .. })) => {}
+                // Someone else sent it, or found it there: nothing was sent from here.
+                Outcome::Shared(outcome) => break outcome.map(|_| Sent::AlreadyThere),
+            }
         };
+        let has_failed = sent.as_ref().is_err_and(|error| !error.is_cancelled());
+        if has_failed && self.request.check_cache.is_some() {
+            lock(&self.missed).push(cache_key(&object));
+        }
         match sent {
             Ok(sent) => {
                 self.count(&planned, sent);
@@ -221,134 +233,34 @@ impl Job {
     }
 
     fn count(&self, planned: &Planned, sent: Sent) {
-        let progress = &self.context().progress;
-        if sent == Sent::AlreadyThere {
-            self.log_skip(planned, |path, object| {
-                format!("skipping {path} because it has already been uploaded to {}", object.url())
-            });
-        }
-        match sent {
-            Sent::Uploaded if planned.completes_file => progress.finish_file(),
-            Sent::AlreadyThere if planned.completes_file => progress.skip_file(planned.size_bytes),
-            Sent::Uploaded => {}
-            Sent::AlreadyThere => progress.skip_bytes(planned.size_bytes),
-        }
-        for _ in 0..planned.duplicates {
-            progress.skip_file(planned.size_bytes);
-        }
-    }
-
-    /// What the cache has, and the rest.
-    async fn split_by_cache(self: &Arc<Self>, planned: Vec<Planned>) -> (Vec<Planned>, Vec<Planned>) {
-        let Some(cache) = self.request.check_cache.clone().filter(|_| !self.request.options.force_check) else {
-            return (Vec::new(), planned);
+        let there = |path: String, object: &ObjectKey| {
+            format!("skipping {path} because it has already been uploaded to {}", object.url())
         };
-        let keys: Vec<String> = planned.iter().map(|planned| cache_key(&self.object(planned))).collect();
-        let reader = Arc::clone(&cache);
-        let seen = self.blocking(move || reader.seen(&keys)).await;
-        self.log_cache_warnings(&cache);
-        let (cached, unseen): (Vec<_>, Vec<_>) = planned.into_iter().zip(seen).partition(|(_, seen)| *seen);
-        let first = |pairs: Vec<(Planned, bool)>| pairs.into_iter().map(|(planned, _)| planned).collect();
-        (first(cached), first(unseen))
-    }
-
-    /// Leaves out what the cache has, unless a sample shows that it can't be believed.
-    async fn leave_out_cached(self: &Arc<Self>, planned: Vec<Planned>) -> Result<Vec<Planned>> {
-        let (cached, mut unseen) = self.split_by_cache(planned).await;
-        if cached.is_empty() {
-            return Ok(unseen);
-        }
-        if self.sample_is_there(&cached).await? {
-            for planned in &cached {
-                self.log_skip(planned, |path, object| {
-                    format!("skipping {path} because {} exists in the cache", cache_key(object))
-                });
-                self.count_cached(planned);
-            }
-            return Ok(unseen);
-        }
-        self.context().log(LogLevel::Debug, LOGGER, || {
-            "The S3 check cache will be reset, as it names an object that S3 does not have".to_owned()
-        });
-        if let Some(cache) = self.request.check_cache.clone() {
-            self.blocking(move || cache.reset()).await;
-        }
-        unseen.extend(cached);
-        Ok(unseen)
-    }
-
-    fn count_cached(&self, planned: &Planned) {
-        let progress = &self.context().progress;
-        if planned.completes_file {
-            progress.skip_file(planned.size_bytes);
-        } else {
-            progress.skip_bytes(planned.size_bytes);
-        }
-        for _ in 0..planned.duplicates {
-            progress.skip_file(planned.size_bytes);
-        }
-    }
-
-    /// Asks S3 for some of the cached objects. An answer that can't be had counts as a miss, as in the reference.
-    async fn sample_is_there(self: &Arc<Self>, cached: &[Planned]) -> Result<bool> {
-        let mut set = JoinSet::new();
-        for index in sample(cached.len(), SAMPLE) {
-            let (job, object) = (Arc::clone(self), self.object(&cached[index]));
-            set.spawn(async move {
-                let _permit = job.uploader.limits.request().await;
-                job.request.store.head(&object).await
-            });
-        }
-        let mut all = true;
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = self.context().cancel.cancelled() => return Err(Error::Cancelled(CANCELLED.to_owned())),
-                next = set.join_next() => next,
-            };
-            match next {
-                Some(Ok(Ok(found))) => all &= found.is_some(),
-                Some(Ok(Err(error))) => {
-                    self.context()
-                        .log(LogLevel::Warning, LOGGER, || format!("Error while checking the S3 check cache: {error}"));
-                    all = false;
-                }
-                Some(Err(error)) => return Err(Error::Sync(error.to_string())),
-                None => return Ok(all),
-            }
-        }
-    }
-
-    async fn note_seen(self: &Arc<Self>, object: &ObjectKey) {
-        if self.request.check_cache.is_none() {
+        if sent == Sent::AlreadyThere {
+            self.skip(planned, there);
             return;
         }
-        let full = {
-            let mut seen = lock(&self.seen);
-            seen.push(cache_key(object));
-            seen.len() >= CACHE_BATCH
-        };
-        if full {
-            self.flush_cache(false).await;
+        if planned.completes_file {
+            self.context().progress.finish_file();
         }
+        self.skip_duplicates(planned, there);
     }
 
-    /// Writes what was seen into the cache, also after a failure: what is there is there.
-    async fn flush_cache(self: &Arc<Self>, last: bool) {
-        let Some(cache) = self.request.check_cache.clone() else { return };
-        let rows = std::mem::take(&mut *lock(&self.seen));
-        if !rows.is_empty() {
-            let writer = Arc::clone(&cache);
-            self.blocking(move || writer.record(&rows)).await;
+    /// Counts a content, and all files that have it, as needing no sending.
+    fn skip(&self, planned: &Planned, text: impl Fn(String, &ObjectKey) -> String) {
+        self.log_skip(planned, planned.index, &text);
+        if planned.completes_file {
+            self.context().progress.skip_file(planned.size_bytes);
+        } else {
+            self.context().progress.skip_bytes(planned.size_bytes);
         }
-        if last {
-            self.log_cache_warnings(&cache);
-        }
+        self.skip_duplicates(planned, text);
     }
 
-    fn log_cache_warnings(&self, cache: &S3CheckCache) {
-        for warning in cache.take_warnings() {
-            self.context().log(LogLevel::Warning, LOGGER, || warning);
+    fn skip_duplicates(&self, planned: &Planned, text: impl Fn(String, &ObjectKey) -> String) {
+        for index in &planned.duplicates {
+            self.log_skip(planned, *index, &text);
+            self.context().progress.skip_file(planned.size_bytes);
         }
     }
 
@@ -374,9 +286,9 @@ impl Job {
         )))
     }
 
-    fn log_skip(&self, planned: &Planned, text: impl FnOnce(String, &ObjectKey) -> String) {
+    fn log_skip(&self, planned: &Planned, index: usize, text: impl Fn(String, &ObjectKey) -> String) {
         self.context().log(LogLevel::Debug, LOGGER, || {
-            text(self.source.shown(planned.index).display().to_string(), &self.object(planned))
+            text(self.source.shown(index).display().to_string(), &self.object(planned))
         });
     }
 
@@ -411,6 +323,8 @@ impl Job {
 pub async fn put_document(request: &UploadRequest, document: &Document, context: &Context) -> Result<()> {
     context.check_cancelled(CANCELLED)?;
     let object = ObjectKey::new(request.bucket.clone(), document.key.clone());
+    object.check(S3Action::UploadingBinaryFile)?;
+    context.log(LogLevel::Debug, LOGGER, || format!("Uploading the manifest to {}", document.key));
     let put = PutRequest {
         object: &object,
         body: document.body.clone(),
@@ -430,58 +344,18 @@ pub async fn put_document(request: &UploadRequest, document: &Document, context:
     }
 }
 
-/// The distinct contents of a manifest, in the order of their first files.
-fn plan(manifest: &Manifest) -> Result<Vec<Planned>> {
-    let files = &manifest.files;
-    let mut order: HashMap<ContentHash, usize> = HashMap::with_capacity(files.len());
-    let mut planned: Vec<Planned> = Vec::with_capacity(files.len());
-    for index in 0..files.len() {
-        let size_bytes = u64::try_from(files.size_bytes(index))
-            .map_err(|_| Error::ManifestInvalid(format!("{:?} has a negative size", files.path(index))))?;
-        match files.content(index) {
-            Content::Hash(hash) => {
-                if let Some(first) = order.get(&hash) {
-                    planned[*first].duplicates += 1;
-                    continue;
-                }
-                order.insert(hash.clone(), planned.len());
-                planned.push(Planned { hash, index, offset_bytes: 0, size_bytes, duplicates: 0, completes_file: true });
-            }
-            Content::Chunks(chunks) => {
-                for (number, hash) in (0_u64..).zip(chunks) {
-                    let offset_bytes = number * CHUNK_BYTES;
-                    planned.push(Planned {
-                        hash: hash.clone(),
-                        index,
-                        offset_bytes,
-                        size_bytes: CHUNK_BYTES.min(size_bytes.saturating_sub(offset_bytes)),
-                        duplicates: 0,
-                        completes_file: number + 1 == chunks.len() as u64,
-                    });
-                }
-            }
-            Content::Symlink(_) | Content::Deleted => {}
-        }
-    }
-    Ok(planned)
+fn open_root(path: &Path, links: LinkPolicy) -> Result<SourceRoot> {
+    SourceRoot::open(path, links).map_err(|error| match error {
+        // As for a file: without its root it is missing.
+        Error::Io { path, source, .. } => Error::source_file(path, &source),
+        other => other,
+    })
 }
 
-/// Up to `count` different indexes below `length`, spread at random.
-fn sample(length: usize, count: usize) -> Vec<usize> {
-    use std::hash::{BuildHasher, RandomState};
-    if length <= count {
-        return (0..length).collect();
+pub(super) fn tell_notices(store: &dyn ObjectStore, context: &Context) {
+    for notice in store.take_notices() {
+        context.log(LogLevel::Warning, LOGGER, || notice);
     }
-    let random = RandomState::new();
-    let mut chosen = std::collections::BTreeSet::new();
-    let mut draw = 0_u64;
-    while chosen.len() < count {
-        // RandomState is seeded by the system: good enough to spread a sample.
-        let number = random.hash_one(draw) % length as u64;
-        chosen.insert(usize::try_from(number).unwrap_or(0));
-        draw += 1;
-    }
-    chosen.into_iter().collect()
 }
 
 fn cache_key(object: &ObjectKey) -> String {

@@ -1,1 +1,475 @@
-//! An object store in memory, for tests.
+//! An object store in memory that fails where it is told to: for tests of this crate and of programs that use it.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+
+use super::checksum::crc32_text;
+use super::guidance::ErrorReply;
+use super::{
+    Chunks, Conditions, ListPage, ListRequest, MAX_PARTS, MIN_PART_BYTES, MultipartUpload, ObjectBody, ObjectInfo,
+    ObjectKey, ObjectStore, PutOutcome, PutRequest, StoreFuture, UploadedPart,
+};
+use crate::error::{Error, Result, S3Action, S3ClientError};
+use crate::hash::{ContentHash, hash_bytes};
+
+/// What is asked of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Operation {
+    Head,
+    Get,
+    Put,
+    List,
+    CreateMultipart,
+    UploadPart,
+    CompleteMultipart,
+    AbortMultipart,
+    ListParts,
+    ListMultiparts,
+}
+
+/// One request, as the function that decides on faults sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreCall<'a> {
+    /// Counted from 1, over all operations.
+    pub number: u64,
+    /// What is asked.
+    pub operation: Operation,
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key or prefix.
+    pub key: &'a str,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is done.
+    None,
+    /// It is refused with this HTTP status, and nothing is done.
+    Refused(u16),
+    /// No connection: nothing is done.
+    Unreachable,
+    /// It is done, but the reply does not arrive.
+    ReplyLost,
+}
+
+type Decide = Box<dyn Fn(&StoreCall<'_>) -> Fault + Send + Sync>;
+
+/// The store. Buckets are there as soon as they are named.
+pub struct MemoryStore {
+    state: Mutex<State>,
+    calls: AtomicU64,
+    decide: Decide,
+    /// The most requests at once.
+    pub max_connections: usize,
+    /// Whether `if_absent` is obeyed.
+    pub conditions: Conditions,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: BTreeMap<ObjectKey, (Bytes, ObjectInfo)>,
+    uploads: BTreeMap<String, Upload>,
+    began: u64,
+}
+
+#[derive(Debug)]
+struct Upload {
+    object: ObjectKey,
+    initiated: SystemTime,
+    parts: BTreeMap<i32, (Bytes, UploadedPart)>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemoryStore").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store without faults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::failing(|_| Fault::None)
+    }
+
+    /// An empty store that asks a function what becomes of each request.
+    #[must_use]
+    pub fn failing(decide: impl Fn(&StoreCall<'_>) -> Fault + Send + Sync + 'static) -> Self {
+        Self {
+            state: Mutex::default(),
+            calls: AtomicU64::new(0),
+            decide: Box::new(decide),
+            max_connections: 8,
+            conditions: Conditions::Obeyed,
+        }
+    }
+
+    /// The same contents, with other faults and the count of requests at zero.
+    #[must_use]
+    pub fn now_failing(self, decide: impl Fn(&StoreCall<'_>) -> Fault + Send + Sync + 'static) -> Self {
+        Self { calls: AtomicU64::new(0), decide: Box::new(decide), ..self }
+    }
+
+    /// How many requests were made.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// The objects with their contents.
+    #[must_use]
+    pub fn objects(&self) -> BTreeMap<ObjectKey, Bytes> {
+        self.lock().objects.iter().map(|(object, (body, _))| (object.clone(), body.clone())).collect()
+    }
+
+    /// Uploads that were neither completed nor dropped, with the number of their parts.
+    #[must_use]
+    pub fn uploads(&self) -> Vec<(MultipartUpload, usize)> {
+        let state = self.lock();
+        state.uploads.iter().map(|(id, upload)| (upload.named(id), upload.parts.len())).collect()
+    }
+
+    /// Stores an object as it is.
+    pub fn insert(&self, object: ObjectKey, body: impl Into<Bytes>) {
+        let body = body.into();
+        let info = info(&body, BTreeMap::new());
+        self.lock().objects.insert(object, (body, info));
+    }
+
+    /// Removes an object; whether it was there.
+    pub fn remove(&self, object: &ObjectKey) -> bool {
+        self.lock().objects.remove(object).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the work of a request, unless it is to fail.
+    fn request<T>(&self, asked: &Asked<'_>, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let call = StoreCall { number, operation: asked.operation, bucket: asked.bucket, key: asked.key };
+        match (self.decide)(&call) {
+            Fault::None => work(&mut self.lock()),
+            Fault::Refused(status) => Err(asked.refused(status, code(status), "told to fail")),
+            Fault::Unreachable => Err(asked.lost("the connection was refused")),
+            Fault::ReplyLost => {
+                // Done or refused, nobody learns of it.
+                drop(work(&mut self.lock()));
+                Err(asked.lost("the connection was reset before the reply"))
+            }
+        }
+    }
+
+    fn put_now(&self, request: &PutRequest<'_>) -> Result<PutOutcome> {
+        let asked = Asked::object(Operation::Put, request.action, request.object);
+        self.request(&asked, |state| {
+            if request.if_absent && self.conditions == Conditions::Obeyed && state.objects.contains_key(request.object)
+            {
+                return Ok(PutOutcome::AlreadyThere);
+            }
+            let found = hash_bytes(&request.body);
+            if request.xxh128.is_some_and(|expected| found != ContentHash::Xxh128(expected)) {
+                return Err(asked.refused(400, "BadDigest", "the checksum did not match"));
+            }
+            let info = info(&request.body, request.metadata.clone());
+            state.objects.insert(request.object.clone(), (request.body.clone(), info));
+            Ok(PutOutcome::Created)
+        })
+    }
+
+    fn complete_now(&self, upload: &MultipartUpload, parts: &[UploadedPart], if_absent: bool) -> Result<PutOutcome> {
+        let asked = Asked::object(Operation::CompleteMultipart, S3Action::UploadingFile, &upload.object);
+        self.request(&asked, |state| {
+            let known = state.uploads.get(&upload.id).ok_or_else(|| asked.no_such_upload())?;
+            let mut body = BytesMut::new();
+            for (index, part) in parts.iter().enumerate() {
+                let (bytes, have) = known
+                    .parts
+                    .get(&part.number)
+                    .filter(|(_, have)| have.etag == part.etag)
+                    .ok_or_else(|| asked.refused(400, "InvalidPart", "a part could not be found"))?;
+                if part.crc32.is_some() && part.crc32 != have.crc32 {
+                    return Err(asked.refused(400, "InvalidPart", "a part's checksum did not match"));
+                }
+                if have.size_bytes < MIN_PART_BYTES && index + 1 < parts.len() {
+                    return Err(asked.refused(400, "EntityTooSmall", "a part is too small"));
+                }
+                body.extend_from_slice(bytes);
+            }
+            if parts.is_empty() || !parts.is_sorted_by(|one, next| one.number < next.number) {
+                return Err(asked.refused(400, "InvalidPartOrder", "parts are missing or out of order"));
+            }
+            if if_absent && self.conditions == Conditions::Obeyed && state.objects.contains_key(&upload.object) {
+                return Ok(PutOutcome::AlreadyThere);
+            }
+            let body = body.freeze();
+            let info = info(&body, BTreeMap::new());
+            state.objects.insert(upload.object.clone(), (body, info));
+            state.uploads.remove(&upload.id);
+            Ok(PutOutcome::Created)
+        })
+    }
+
+    fn part_now(&self, upload: &MultipartUpload, number: i32, body: Bytes) -> Result<UploadedPart> {
+        let asked = Asked::object(Operation::UploadPart, S3Action::UploadingFile, &upload.object);
+        self.request(&asked, |state| {
+            let known = state.uploads.get_mut(&upload.id).ok_or_else(|| asked.no_such_upload())?;
+            if !u64::try_from(number).is_ok_and(|number| (1..=MAX_PARTS).contains(&number)) {
+                return Err(asked.refused(400, "InvalidArgument", "part numbers go from 1 to 10,000"));
+            }
+            let part = UploadedPart {
+                number,
+                etag: etag(&body),
+                size_bytes: body.len() as u64,
+                crc32: Some(crc32_text(&body)),
+            };
+            known.parts.insert(number, (body, part.clone()));
+            Ok(part)
+        })
+    }
+
+    fn get_now(&self, object: &ObjectKey, range: Option<Range<u64>>, action: S3Action) -> Result<ObjectBody> {
+        let asked = Asked::object(Operation::Get, action, object);
+        self.request(&asked, |state| {
+            let (body, info) =
+                state.objects.get(object).ok_or_else(|| asked.refused(404, "NoSuchKey", "no such key"))?;
+            let length = body.len() as u64;
+            let range = range.unwrap_or(0..length);
+            let bounds = usize::try_from(range.start).ok().zip(usize::try_from(range.end.min(length)).ok());
+            let (start, end) = bounds
+                .filter(|(start, end)| start < end || length == 0)
+                .ok_or_else(|| asked.refused(416, "InvalidRange", "the range is not within the object"))?;
+            let bytes = body.slice(start..end);
+            Ok(ObjectBody {
+                info: info.clone(),
+                length_bytes: bytes.len() as u64,
+                chunks: Box::new(OneChunk(Some(bytes).filter(|bytes| !bytes.is_empty()))),
+            })
+        })
+    }
+
+    fn list_now(&self, request: &ListRequest<'_>) -> Result<ListPage> {
+        let asked = Asked::listing(Operation::List, request.bucket, request.prefix);
+        self.request(&asked, |state| {
+            let mut page = ListPage::default();
+            let matching =
+                |object: &ObjectKey| object.bucket == request.bucket && object.key.starts_with(request.prefix);
+            for (object, (_, info)) in state.objects.iter().filter(|(object, _)| matching(object)) {
+                let rest = &object.key[request.prefix.len()..];
+                match request.delimiter.and_then(|delimiter| rest.find(delimiter).map(|at| at + delimiter.len())) {
+                    Some(end) => {
+                        let common = object.key[..request.prefix.len() + end].to_owned();
+                        if page.common_prefixes.last() != Some(&common) {
+                            page.common_prefixes.push(common);
+                        }
+                    }
+                    None => page.objects.push((object.key.clone(), info.clone())),
+                }
+            }
+            Ok(page)
+        })
+    }
+}
+
+impl Upload {
+    fn named(&self, id: &str) -> MultipartUpload {
+        MultipartUpload { object: self.object.clone(), id: id.to_owned(), initiated: Some(self.initiated) }
+    }
+}
+
+impl ObjectStore for MemoryStore {
+    fn head<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, Option<ObjectInfo>> {
+        Box::pin(async move {
+            let asked = Asked::object(Operation::Head, S3Action::CheckingIfObjectExists, object);
+            let found = self.request(&asked, |state| Ok(state.objects.get(object).map(|(_, info)| info.clone())));
+            match found {
+                Err(error) if error.status_code() == Some(404) => Ok(None),
+                other => other,
+            }
+        })
+    }
+
+    fn get<'a>(
+        &'a self,
+        object: &'a ObjectKey,
+        range: Option<Range<u64>>,
+        action: S3Action,
+    ) -> StoreFuture<'a, ObjectBody> {
+        Box::pin(async move { self.get_now(object, range, action) })
+    }
+
+    fn put<'a>(&'a self, request: PutRequest<'a>) -> StoreFuture<'a, PutOutcome> {
+        Box::pin(async move { self.put_now(&request) })
+    }
+
+    fn list<'a>(&'a self, request: ListRequest<'a>) -> StoreFuture<'a, ListPage> {
+        Box::pin(async move { self.list_now(&request) })
+    }
+
+    fn create_multipart<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, MultipartUpload> {
+        Box::pin(async move {
+            let asked = Asked::object(Operation::CreateMultipart, S3Action::UploadingFile, object);
+            self.request(&asked, |state| {
+                state.began += 1;
+                let id = format!("upload-{}", state.began);
+                let (object, initiated) = (object.clone(), SystemTime::now());
+                let upload = Upload { object, initiated, parts: BTreeMap::new() };
+                let named = MultipartUpload { initiated: None, ..upload.named(&id) };
+                state.uploads.insert(id, upload);
+                Ok(named)
+            })
+        })
+    }
+
+    fn upload_part<'a>(
+        &'a self,
+        upload: &'a MultipartUpload,
+        number: i32,
+        body: Bytes,
+    ) -> StoreFuture<'a, UploadedPart> {
+        Box::pin(async move { self.part_now(upload, number, body) })
+    }
+
+    fn complete_multipart<'a>(
+        &'a self,
+        upload: &'a MultipartUpload,
+        parts: &'a [UploadedPart],
+        if_absent: bool,
+    ) -> StoreFuture<'a, PutOutcome> {
+        Box::pin(async move { self.complete_now(upload, parts, if_absent) })
+    }
+
+    fn abort_multipart<'a>(&'a self, upload: &'a MultipartUpload) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let asked = Asked::object(Operation::AbortMultipart, S3Action::UploadingFile, &upload.object);
+            self.request(&asked, |state| {
+                state.uploads.remove(&upload.id);
+                Ok(())
+            })
+        })
+    }
+
+    fn list_parts<'a>(&'a self, upload: &'a MultipartUpload) -> StoreFuture<'a, Vec<UploadedPart>> {
+        Box::pin(async move {
+            let asked = Asked::object(Operation::ListParts, S3Action::UploadingFile, &upload.object);
+            self.request(&asked, |state| {
+                let known = state.uploads.get(&upload.id).ok_or_else(|| asked.no_such_upload())?;
+                Ok(known.parts.values().map(|(_, part)| part.clone()).collect())
+            })
+        })
+    }
+
+    fn list_multiparts<'a>(&'a self, bucket: &'a str, prefix: &'a str) -> StoreFuture<'a, Vec<MultipartUpload>> {
+        Box::pin(async move {
+            let asked = Asked::listing(Operation::ListMultiparts, bucket, prefix);
+            self.request(&asked, |state| {
+                let below =
+                    |upload: &MultipartUpload| upload.object.bucket == bucket && upload.object.key.starts_with(prefix);
+                Ok(state.uploads.iter().map(|(id, upload)| upload.named(id)).filter(below).collect())
+            })
+        })
+    }
+
+    fn place(&self) -> &'static str {
+        "memory"
+    }
+
+    fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    fn conditions(&self) -> Conditions {
+        self.conditions
+    }
+}
+
+/// A body that comes at once.
+struct OneChunk(Option<Bytes>);
+
+impl Chunks for OneChunk {
+    fn next_chunk(&mut self) -> StoreFuture<'_, Option<Bytes>> {
+        let next = self.0.take();
+        Box::pin(async move { Ok(next) })
+    }
+}
+
+struct Asked<'a> {
+    operation: Operation,
+    action: S3Action,
+    bucket: &'a str,
+    key: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    fn object(operation: Operation, action: S3Action, object: &'a ObjectKey) -> Self {
+        Self { operation, action, bucket: &object.bucket, key: &object.key }
+    }
+
+    fn listing(operation: Operation, bucket: &'a str, prefix: &'a str) -> Self {
+        Self { operation, action: S3Action::ListingBucketContents, bucket, key: prefix }
+    }
+
+    fn refused(&self, status_code: u16, code: &str, message: &str) -> Error {
+        let operation = format!("{:?}", self.operation);
+        let reply = ErrorReply {
+            action: self.action,
+            operation: &operation,
+            status_code,
+            code: Some(code),
+            message: Some(message),
+            bucket: self.bucket,
+            key: self.key,
+            account_id: None,
+        };
+        reply.into_error().into()
+    }
+
+    fn no_such_upload(&self) -> Error {
+        self.refused(404, "NoSuchUpload", "the upload does not exist")
+    }
+
+    fn lost(&self, details: &str) -> Error {
+        S3ClientError {
+            action: self.action,
+            bucket: self.bucket.to_owned(),
+            key: self.key.to_owned(),
+            details: details.to_owned(),
+            source: None,
+        }
+        .into()
+    }
+}
+
+fn info(body: &Bytes, metadata: BTreeMap<String, String>) -> ObjectInfo {
+    let last_modified = Some(SystemTime::now());
+    ObjectInfo { size_bytes: body.len() as u64, last_modified, etag: Some(etag(body)), metadata }
+}
+
+fn etag(body: &Bytes) -> String {
+    format!("\"{}\"", hash_bytes(body).text())
+}
+
+const fn code(status: u16) -> &'static str {
+    match status {
+        403 => "AccessDenied",
+        404 => "NoSuchKey",
+        409 => "ConditionalRequestConflict",
+        412 => "PreconditionFailed",
+        503 => "SlowDown",
+        _ => "InternalError",
+    }
+}

@@ -1,5 +1,6 @@
 //! S3 as the engine sees it: a narrow trait, the real thing, and a stand-in in memory.
 
+pub mod checksum;
 pub mod credentials;
 pub mod guidance;
 pub mod memory;
@@ -12,7 +13,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::error::{Result, S3Action};
+use crate::error::{Result, S3Action, S3ClientError};
 
 /// What every store operation returns.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T>>;
@@ -38,6 +39,21 @@ impl ObjectKey {
     /// An object's place.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
         Self { bucket: bucket.into(), key: key.into() }
+    }
+
+    /// Refuses a bucket that can't be one, before anything is asked for; botocore does so by the same rule.
+    ///
+    /// # Errors
+    /// [`crate::Error::S3Client`].
+    pub fn check(&self, action: S3Action) -> Result<()> {
+        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let is_name = (1..=255).contains(&self.bucket.len()) && self.bucket.bytes().all(is_name_byte);
+        if is_name || self.bucket.starts_with("arn:") {
+            return Ok(());
+        }
+        let details = format!("Parameter validation failed: Invalid bucket name {:?}", self.bucket);
+        let (bucket, key) = (self.bucket.clone(), self.key.clone());
+        Err(S3ClientError { action, bucket, key, details, source: None }.into())
     }
 
     /// `s3://bucket/key`, for messages.
@@ -102,6 +118,17 @@ pub struct PutRequest<'a> {
     pub content_type: Option<&'a str>,
     /// How errors call it.
     pub action: S3Action,
+}
+
+/// Whether an endpoint obeys `If-None-Match` on a PUT. Some S3-compatible servers overlook it, some refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditions {
+    /// It does: S3 itself, and any endpoint that has answered 412 once.
+    Obeyed,
+    /// Nobody has seen it yet.
+    Unknown,
+    /// It refuses or overlooks them.
+    Unusable,
 }
 
 /// What became of a put.
@@ -219,8 +246,18 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// How many requests may be under way at once.
     fn max_connections(&self) -> usize;
 
-    /// Whether `If-None-Match` on a PUT is known not to work here.
-    fn conditional_put_works(&self) -> bool {
-        true
+    /// Whether `If-None-Match` on a PUT works here.
+    fn conditions(&self) -> Conditions {
+        Conditions::Obeyed
+    }
+
+    /// Tells what became of a conditional PUT over an object that was there.
+    fn note_conditions(&self, obeyed: bool) {
+        let _ = obeyed;
+    }
+
+    /// What the caller should be told of how the endpoint had to be dealt with; each text once.
+    fn take_notices(&self) -> Vec<String> {
+        Vec::new()
     }
 }

@@ -1,5 +1,8 @@
 //! Getting one object into the store: sent once, hashed as it is sent, created only if it is right.
 
+mod leftovers;
+mod parts;
+
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,25 +10,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinSet;
 
+use self::leftovers::Leftovers;
 use super::PART_BYTES;
 use super::buffers::Buffers;
 use super::context::{Context, LogLevel};
 use super::limits::{Limits, RequestPermit};
 use crate::error::{Error, Result, S3Action, SourceProblem};
 use crate::fs::open::OpenedFile;
-use crate::hash::{ContentHash, Hasher, hash_bytes};
-use crate::store::{
-    MAX_OBJECT_BYTES, MAX_PARTS, MultipartUpload, ObjectKey, ObjectStore, PutOutcome, PutRequest, UploadedPart,
-};
+use crate::hash::{ContentHash, hash_bytes};
+use crate::store::{Conditions, MAX_OBJECT_BYTES, ObjectKey, ObjectStore, PutOutcome, PutRequest};
 
 /// Bodies up to this size may be sent without asking first whether they are there: the body costs no more than asking.
 const PUT_FIRST_BYTES: u64 = 256 * 1024;
-/// How long a cancelled call waits for S3 to drop the parts of an unfinished upload.
-const ABORT_PATIENCE: Duration = Duration::from_millis(300);
+/// How many objects of one call are asked for first, to find out whether the endpoint obeys `If-None-Match`.
+const MOST_PROBES: u32 = 2;
 const CANCELLED: &str = "File upload cancelled.";
+const LOGGER: &str = "upload";
 
 /// Opens what is to be sent.
 pub trait OpenSource: Send + Sync + 'static {
@@ -69,6 +70,15 @@ pub enum Sent {
     AlreadyThere,
 }
 
+/// What is at an object's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Right,
+    /// An object of this many bytes, which is not the right number.
+    OfSize(u64),
+}
+
 /// Everything that many uploads share. Clones are cheap.
 #[derive(Clone)]
 pub struct Uploader {
@@ -81,13 +91,38 @@ pub struct Uploader {
     /// Progress, cancellation, log.
     pub context: Context,
     existing: Arc<ExistingShare>,
+    /// Ask for every object before it is sent.
+    always_asks: bool,
+    leftovers: Leftovers,
 }
 
 impl Uploader {
     /// An uploader to a store.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, limits: Limits, context: Context) -> Self {
-        Self { store, limits, buffers: Buffers::default(), context, existing: Arc::default() }
+        Self {
+            store,
+            limits,
+            buffers: Buffers::default(),
+            context,
+            existing: Arc::default(),
+            always_asks: false,
+            leftovers: Leftovers::default(),
+        }
+    }
+
+    /// The same, asking for every object before it is sent.
+    #[must_use]
+    pub fn asking_always(mut self, always: bool) -> Self {
+        self.always_asks = always;
+        self
+    }
+
+    /// The same, going on with large uploads below a prefix that were begun within this time and not finished.
+    #[must_use]
+    pub fn resuming(mut self, bucket: &str, prefix: &str, within: Duration) -> Self {
+        self.leftovers = Leftovers::below(bucket, prefix, within);
+        self
     }
 
     /// Sees to it that the object is in the store.
@@ -105,34 +140,74 @@ impl Uploader {
         if upload.replace {
             return self.send(upload, false).await;
         }
-        let ask_first =
-            upload.size_bytes > PUT_FIRST_BYTES || !self.store.conditional_put_works() || self.existing.is_likely();
-        if ask_first && self.is_there(upload).await? {
-            return Ok(Sent::AlreadyThere);
-        }
-        let sent = self.send(upload, !ask_first).await?;
-        if !ask_first {
+        if !self.asks_first(upload) {
+            let sent = self.send(upload, true).await?;
             self.existing.note(sent == Sent::AlreadyThere);
+            return Ok(sent);
         }
-        Ok(sent)
+        match self.look(upload).await? {
+            Found::Right => {
+                self.try_conditions(upload).await?;
+                Ok(Sent::AlreadyThere)
+            }
+            // Under these keys contents are the same for everyone: if someone else sends them meanwhile, nothing is lost.
+            Found::Nothing => self.send(upload, upload.size_bytes > PART_BYTES).await,
+            Found::OfSize(found) => {
+                self.context.log(LogLevel::Warning, LOGGER, || {
+                    let url = upload.object.url();
+                    format!("{url} has {found} bytes instead of {}; it is sent again", upload.size_bytes)
+                });
+                self.send(upload, false).await
+            }
+        }
+    }
+
+    /// Whether asking is cheaper than sending, or the only way to find out.
+    fn asks_first(&self, upload: &ObjectUpload) -> bool {
+        self.always_asks
+            || upload.size_bytes > PUT_FIRST_BYTES
+            || self.existing.is_likely()
+            || match self.store.conditions() {
+                Conditions::Obeyed => false,
+                Conditions::Unusable => true,
+                Conditions::Unknown => self.existing.probes.fetch_add(1, Ordering::Relaxed) < MOST_PROBES,
+            }
     }
 
     async fn send(&self, upload: &ObjectUpload, if_absent: bool) -> Result<Sent> {
         if upload.size_bytes <= PART_BYTES {
             self.put(upload, if_absent).await
         } else {
-            self.put_in_parts(upload).await
+            self.put_in_parts(upload, if_absent).await
         }
     }
 
-    /// An object of another size is not what its key says; it is sent again.
-    async fn is_there(&self, upload: &ObjectUpload) -> Result<bool> {
+    async fn look(&self, upload: &ObjectUpload) -> Result<Found> {
         let _permit = self.or_cancelled(self.request()).await?;
         let found = self.or_cancelled(self.store.head(&upload.object)).await??;
         self.limits.report(self.store.as_ref());
-        let there = found.is_some_and(|info| info.size_bytes == upload.size_bytes);
-        self.existing.note(there);
-        Ok(there)
+        let found = match found {
+            Some(info) if info.size_bytes == upload.size_bytes => Found::Right,
+            // An object of another size is not what its key says.
+            Some(info) => Found::OfSize(info.size_bytes),
+            None => Found::Nothing,
+        };
+        self.existing.note(found == Found::Right);
+        Ok(found)
+    }
+
+    /// A conditional PUT over what is there shows whether the endpoint obeys the condition. The contents stay the same.
+    async fn try_conditions(&self, upload: &ObjectUpload) -> Result<()> {
+        let is_small = upload.size_bytes <= PUT_FIRST_BYTES;
+        if self.always_asks || !is_small || self.store.conditions() != Conditions::Unknown {
+            return Ok(());
+        }
+        let sent = self.put(upload, true).await?;
+        if sent == Sent::Uploaded {
+            self.context.progress.take_back_bytes(upload.size_bytes);
+        }
+        self.store.note_conditions(sent == Sent::AlreadyThere);
+        Ok(())
     }
 
     async fn put(&self, upload: &ObjectUpload, if_absent: bool) -> Result<Sent> {
@@ -164,107 +239,6 @@ impl Uploader {
         }
     }
 
-    async fn put_in_parts(&self, upload: &ObjectUpload) -> Result<Sent> {
-        let multipart = self.or_cancelled(self.store.create_multipart(&upload.object)).await??;
-        let outcome = match self.send_parts(upload, &multipart).await {
-            Ok(parts) => self.complete(upload, &multipart, &parts).await,
-            Err(error) => Err(error),
-        };
-        if outcome.is_err() {
-            self.abort(&multipart).await;
-        }
-        outcome
-    }
-
-    async fn send_parts(&self, upload: &ObjectUpload, multipart: &MultipartUpload) -> Result<Vec<UploadedPart>> {
-        let job = upload.clone();
-        let opened = Arc::new(blocking(move || open(&job)).await?);
-        let part_bytes = part_size(upload.size_bytes);
-        let mut hasher = Hasher::new();
-        let mut under_way = JoinSet::new();
-        let mut parts = Vec::new();
-        let (mut offset, mut number) = (0, 1);
-        while offset < upload.size_bytes {
-            let length = part_bytes.min(upload.size_bytes - offset);
-            let room = self.or_cancelled(self.limits.bytes(length)).await?;
-            let (job, file, buffers) = (upload.clone(), Arc::clone(&opened), self.buffers.clone());
-            let (body, hashed) = blocking(move || read_part(&job, &file, &buffers, (offset, length), hasher)).await?;
-            hasher = hashed;
-            let permit = self.or_cancelled(self.request()).await?;
-            under_way.spawn(self.clone().send_part(multipart.clone(), number, body, (room, permit)));
-            while let Some(done) = under_way.try_join_next() {
-                parts.push(joined(done)?);
-            }
-            offset += length;
-            number += 1;
-        }
-        let found = hasher.finish();
-        if found != upload.expected {
-            return Err(changed(upload, &upload.expected.text(), &found.text()));
-        }
-        while let Some(done) = self.or_cancelled(under_way.join_next()).await? {
-            parts.push(joined(done)?);
-        }
-        parts.sort_by_key(|part| part.number);
-        Ok(parts)
-    }
-
-    async fn send_part(
-        self,
-        multipart: MultipartUpload,
-        number: i32,
-        body: Bytes,
-        _held: (Option<OwnedSemaphorePermit>, RequestPermit),
-    ) -> Result<UploadedPart> {
-        let length = body.len() as u64;
-        let part = self.store.upload_part(&multipart, number, body).await?;
-        self.limits.report(self.store.as_ref());
-        self.context.progress.add_bytes(length);
-        Ok(part)
-    }
-
-    /// Completes an upload. A 404 may mean that an earlier attempt did so and only its reply was lost.
-    async fn complete(
-        &self,
-        upload: &ObjectUpload,
-        multipart: &MultipartUpload,
-        parts: &[UploadedPart],
-    ) -> Result<Sent> {
-        let _permit = self.or_cancelled(self.request()).await?;
-        match self.or_cancelled(self.store.complete_multipart(multipart, parts, !upload.replace)).await? {
-            Ok(PutOutcome::Created) => Ok(Sent::Uploaded),
-            Ok(PutOutcome::AlreadyThere) => {
-                self.abort(multipart).await;
-                Ok(Sent::AlreadyThere)
-            }
-            Err(error) if error.status_code() == Some(404) => match self.store.head(&upload.object).await? {
-                Some(info) if info.size_bytes == upload.size_bytes => Ok(Sent::Uploaded),
-                _ => Err(error),
-            },
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Drops an unfinished upload. What can't be dropped is named in the log: it costs storage until it is.
-    async fn abort(&self, multipart: &MultipartUpload) {
-        let outcome = if self.context.cancel.is_cancelled() {
-            tokio::time::timeout(ABORT_PATIENCE, self.store.abort_multipart(multipart))
-                .await
-                .unwrap_or_else(|_| Err(Error::Sync("no answer in time".to_owned())))
-        } else {
-            self.store.abort_multipart(multipart).await
-        };
-        if let Err(error) = outcome {
-            self.context.log(LogLevel::Warning, "upload", || {
-                format!(
-                    "The unfinished upload {} of {} could not be dropped: {error}",
-                    multipart.id,
-                    multipart.object.url()
-                )
-            });
-        }
-    }
-
     async fn request(&self) -> RequestPermit {
         self.limits.request().await
     }
@@ -280,7 +254,10 @@ impl Uploader {
 
 /// How many objects turn out to be there already, as a moving average of what the store said.
 #[derive(Debug, Default)]
-struct ExistingShare(AtomicU32);
+struct ExistingShare {
+    average: AtomicU32,
+    probes: AtomicU32,
+}
 
 impl ExistingShare {
     /// Of 1,024; a reply moves the average by an eighth.
@@ -288,21 +265,15 @@ impl ExistingShare {
 
     fn note(&self, there: bool) {
         let target = if there { Self::ONE } else { 0 };
-        let average = self.0.load(Ordering::Relaxed);
+        let average = self.average.load(Ordering::Relaxed);
         // Two racing notes may lose one: it is an estimate.
-        self.0.store((average * 7 + target) / 8, Ordering::Relaxed);
+        self.average.store((average * 7 + target) / 8, Ordering::Relaxed);
     }
 
     /// Asking costs about as much as sending a small body, so it pays once more than half are there.
     fn is_likely(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > Self::ONE / 2
+        self.average.load(Ordering::Relaxed) > Self::ONE / 2
     }
-}
-
-/// The part size for an object, so that 10,000 parts suffice.
-fn part_size(size_bytes: u64) -> u64 {
-    const STEP: u64 = 1024 * 1024;
-    PART_BYTES.max(size_bytes.div_ceil(MAX_PARTS).div_ceil(STEP) * STEP)
 }
 
 /// Opens the file and sees that it has the size that it had when it was hashed.
@@ -325,19 +296,6 @@ fn read_whole(upload: &ObjectUpload, buffers: &Buffers) -> Result<Bytes> {
         return Err(changed(upload, &upload.expected.text(), &found.text()));
     }
     Ok(buffer.freeze())
-}
-
-fn read_part(
-    upload: &ObjectUpload,
-    opened: &OpenedFile,
-    buffers: &Buffers,
-    (offset, length): (u64, u64),
-    mut hasher: Hasher,
-) -> Result<(Bytes, Hasher)> {
-    let mut buffer = buffers.take(usize::try_from(length).unwrap_or(usize::MAX));
-    read_exactly(upload, opened, buffer.as_mut(), offset)?;
-    hasher.update(buffer.as_ref());
-    Ok((buffer.freeze(), hasher))
 }
 
 fn read_exactly(upload: &ObjectUpload, opened: &OpenedFile, buffer: &mut [u8], offset: u64) -> Result<()> {

@@ -1,7 +1,6 @@
 //! From options and environment to a client.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,8 +16,10 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 
+use super::endpoint::Endpoint;
 use super::errors::{OutageClassifier, Signals, SignalsInterceptor};
 use super::identity::{Identity, IdentityProvider};
+use super::redirect::Redirects;
 use super::{S3Options, S3Store};
 use crate::error::{Error, Result};
 
@@ -36,6 +37,7 @@ const STS_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct S3Shared {
     http: SharedHttpClient,
     accounts: Arc<Mutex<HashMap<String, Option<String>>>>,
+    endpoints: Arc<Mutex<HashMap<String, Arc<Endpoint>>>>,
 }
 
 impl S3Shared {
@@ -44,11 +46,18 @@ impl S3Shared {
     /// # Errors
     /// Where the CA bundle can't be read or used.
     pub fn new() -> Result<Self> {
-        Ok(Self { http: http_client()?, accounts: Arc::default() })
+        Ok(Self { http: http_client()?, accounts: Arc::default(), endpoints: Arc::default() })
+    }
+
+    /// What is known of an endpoint; AWS's own is the one without a URL.
+    fn endpoint(&self, url: Option<&str>) -> Arc<Endpoint> {
+        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = endpoints.entry(url.unwrap_or_default().to_owned());
+        Arc::clone(known.or_insert_with(|| Arc::new(Endpoint::new(url.is_none()))))
     }
 }
 
-pub(super) async fn connect(common: &S3Shared, options: S3Options) -> Result<S3Store> {
+pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result<S3Store> {
     let http = common.http.clone();
     let shared = load(&options, &http).await;
     let identity = Arc::new(match &options.credentials {
@@ -82,22 +91,23 @@ pub(super) async fn connect(common: &S3Shared, options: S3Options) -> Result<S3S
         // Contents are checked against their own hash.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .interceptor(SignalsInterceptor(Arc::clone(&signals)));
+    options.checksums &= shared.request_checksum_calculation() != Some(RequestChecksumCalculation::WhenRequired);
     if !options.checksums {
         builder = builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
     }
     let place =
         format!("{}|{}", endpoint.as_deref().unwrap_or_default(), expected_owner.as_deref().unwrap_or_default());
+    let known = common.endpoint(endpoint.as_deref());
     if let Some(endpoint) = endpoint {
         // As botocore does: a host of one's own rarely has a name for every bucket.
         builder = builder.endpoint_url(endpoint).force_path_style(true);
     }
-    let wants_checksums = shared.request_checksum_calculation() != Some(RequestChecksumCalculation::WhenRequired);
     Ok(S3Store {
         client: Client::from_conf(builder.build()),
         identity,
         signals,
-        takes_xxhash: AtomicBool::new(wants_checksums),
-        takes_conditions: AtomicBool::new(true),
+        endpoint: known,
+        redirects: Redirects::default(),
         expected_owner,
         place,
         options,

@@ -136,9 +136,15 @@ pub(super) struct Failure {
     pub(super) error: Error,
     pub(super) status: Option<u16>,
     pub(super) code: Option<String>,
+    /// The bucket's region, where the reply named it.
+    pub(super) bucket_region: Option<String>,
 }
 
 impl Failure {
+    pub(super) const fn without_reply(error: Error) -> Self {
+        Self { error, status: None, code: None, bucket_region: None }
+    }
+
     /// Whether newer credentials would help.
     pub(super) fn is_expired_token(&self) -> bool {
         matches!(
@@ -157,6 +163,8 @@ impl S3Store {
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
+        let header = |response: &Response| response.headers().get("x-amz-bucket-region").map(str::to_owned);
+        let bucket_region = error.raw_response().and_then(header);
         match error.raw_response().map(|response| response.status().as_u16()).filter(|status| *status >= 300) {
             Some(status) if matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_)) => {
                 let code = error.code().map(str::to_owned);
@@ -170,12 +178,12 @@ impl S3Store {
                     key: asked.key,
                     account_id: self.account_id(),
                 };
-                Failure { error: reply.into_error().into(), status: Some(status), code }
+                Failure { error: reply.into_error().into(), status: Some(status), code, bucket_region }
             }
             _ => {
                 // A 200 whose body is an error (CompleteMultipartUpload) has a code but no error status.
                 let code = error.code().map(str::to_owned);
-                Failure { error: client_error(asked, &error), status: None, code }
+                Failure { error: client_error(asked, &error), status: None, code, bucket_region: None }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Credentials, cached here rather than in the SDK, so that an `ExpiredToken` reply can drop them at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
@@ -34,6 +34,7 @@ enum Source {
 struct Cached {
     credentials: Credentials,
     refresh_at: SystemTime,
+    fetched_at: Instant,
 }
 
 impl Identity {
@@ -49,10 +50,13 @@ impl Identity {
         Self { source, fetching: tokio::sync::Mutex::new(()), current: Mutex::new(None) }
     }
 
-    /// Drops the cached credentials if they are those with this id, so that the next request fetches new ones.
-    /// Returns whether another try makes sense.
-    pub(super) fn invalidate(&self) {
-        *self.lock() = None;
+    /// Drops the cached credentials if a request that began then can have used them, so that the next one fetches new ones.
+    /// Of many requests that fail together, only the first makes that happen.
+    pub(super) fn invalidate(&self, request_began: Instant) {
+        let mut current = self.lock();
+        if current.as_ref().is_some_and(|cached| cached.fetched_at <= request_began) {
+            *current = None;
+        }
     }
 
     pub(super) async fn credentials(&self) -> Result<Credentials, CredentialsError> {
@@ -67,7 +71,7 @@ impl Identity {
         let refresh_at = credentials
             .expiry()
             .map_or_else(|| SystemTime::now() + KEEP_UNDATED, |end| end.checked_sub(REFRESH_BEFORE).unwrap_or(end));
-        *self.lock() = Some(Cached { credentials: credentials.clone(), refresh_at });
+        *self.lock() = Some(Cached { credentials: credentials.clone(), refresh_at, fetched_at: Instant::now() });
         Ok(credentials)
     }
 

@@ -1,15 +1,16 @@
 //! S3 through the AWS SDK: the only place that names it.
 
 mod config;
+mod endpoint;
 mod errors;
 mod identity;
 mod multipart;
 mod objects;
+mod redirect;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -17,13 +18,15 @@ use bytes::Bytes;
 
 use super::credentials::CredentialSource;
 use super::{
-    ListPage, ListRequest, MultipartUpload, ObjectBody, ObjectInfo, ObjectKey, ObjectStore, PutOutcome, PutRequest,
-    StoreFuture, UploadedPart,
+    Conditions, ListPage, ListRequest, MultipartUpload, ObjectBody, ObjectInfo, ObjectKey, ObjectStore, PutOutcome,
+    PutRequest, StoreFuture, UploadedPart,
 };
 use crate::error::{Result, S3Action};
 pub use config::S3Shared;
+use endpoint::Endpoint;
 use errors::Signals;
 use identity::Identity;
+use redirect::Redirects;
 
 /// How to reach S3. The default is what the environment and the profiles say.
 #[derive(Debug, Clone)]
@@ -76,10 +79,9 @@ pub struct S3Store {
     place: String,
     /// The account that must own the bucket, where it is known.
     expected_owner: Option<String>,
-    /// Unset once the endpoint has rejected `x-amz-checksum-xxhash128`.
-    takes_xxhash: AtomicBool,
-    /// Unset once the endpoint has rejected `If-None-Match` on a PUT.
-    takes_conditions: AtomicBool,
+    /// What the endpoint has shown that it can do.
+    endpoint: Arc<Endpoint>,
+    redirects: Redirects,
 }
 
 impl S3Store {
@@ -102,7 +104,7 @@ impl S3Store {
     }
 
     fn sends_xxhash(&self) -> bool {
-        self.options.checksums && self.takes_xxhash.load(Ordering::Relaxed)
+        self.options.checksums && self.endpoint.takes_xxhash()
     }
 }
 
@@ -174,8 +176,16 @@ impl ObjectStore for S3Store {
         self.options.max_connections
     }
 
-    fn conditional_put_works(&self) -> bool {
-        self.takes_conditions.load(Ordering::Relaxed)
+    fn conditions(&self) -> Conditions {
+        self.endpoint.conditions()
+    }
+
+    fn note_conditions(&self, obeyed: bool) {
+        self.endpoint.note_conditions(obeyed);
+    }
+
+    fn take_notices(&self) -> Vec<String> {
+        self.endpoint.take_notices()
     }
 }
 

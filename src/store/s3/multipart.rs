@@ -1,5 +1,6 @@
 //! Multipart uploads.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
@@ -8,9 +9,9 @@ use bytes::Bytes;
 
 use super::S3Store;
 use super::errors::Asked;
-use super::objects::{bulk_timeouts, system_time};
+use super::objects::{bulk_timeouts, is_unknown_condition, system_time};
 use crate::error::{Result, S3Action};
-use crate::store::{MultipartUpload, ObjectKey, PutOutcome, UploadedPart};
+use crate::store::{Conditions, MultipartUpload, ObjectKey, PutOutcome, UploadedPart};
 
 /// Joining the parts of a large object takes S3 minutes at the worst; it sends blanks to keep the connection.
 const COMPLETE_BYTES_EQUIVALENT: usize = 32 * 1024 * 1024;
@@ -19,7 +20,7 @@ impl S3Store {
     pub(super) async fn create_upload(&self, object: &ObjectKey) -> Result<MultipartUpload> {
         let asked = Asked::object(S3Action::UploadingFile, "CreateMultipartUpload", object);
         let send = || {
-            let builder = self.client.create_multipart_upload().bucket(&object.bucket).key(&object.key);
+            let builder = self.client(&object.bucket).create_multipart_upload().bucket(&object.bucket).key(&object.key);
             builder
                 .set_checksum_algorithm(self.options.checksums.then_some(ChecksumAlgorithm::Crc32))
                 .set_expected_bucket_owner(self.owner())
@@ -35,7 +36,8 @@ impl S3Store {
         let length = body.len();
         let send = || {
             let timeouts = aws_sdk_s3::config::Builder::new().timeout_config(bulk_timeouts(length));
-            let builder = self.client.upload_part().bucket(&upload.object.bucket).key(&upload.object.key);
+            let builder =
+                self.client(&upload.object.bucket).upload_part().bucket(&upload.object.bucket).key(&upload.object.key);
             builder
                 .upload_id(&upload.id)
                 .part_number(number)
@@ -65,13 +67,18 @@ impl S3Store {
         let asked = Asked::object(S3Action::UploadingFile, "CompleteMultipartUpload", &upload.object);
         let completed =
             CompletedMultipartUpload::builder().set_parts(Some(parts.iter().map(completed_part).collect())).build();
-        let condition = (if_absent && crate::store::ObjectStore::conditional_put_works(self)).then(|| "*".to_owned());
+        let conditional = AtomicBool::new(if_absent && self.endpoint.conditions() != Conditions::Unusable);
         let send = || {
-            let builder = self.client.complete_multipart_upload().bucket(&upload.object.bucket).key(&upload.object.key);
+            let condition = conditional.load(Ordering::Relaxed).then(|| "*".to_owned());
+            let builder = self
+                .client(&upload.object.bucket)
+                .complete_multipart_upload()
+                .bucket(&upload.object.bucket)
+                .key(&upload.object.key);
             builder
                 .upload_id(&upload.id)
                 .multipart_upload(completed.clone())
-                .set_if_none_match(condition.clone())
+                .set_if_none_match(condition)
                 .set_expected_bucket_owner(self.owner())
                 .send()
         };
@@ -79,7 +86,14 @@ impl S3Store {
         loop {
             match self.send(asked, COMPLETE_BYTES_EQUIVALENT, send).await {
                 Ok(_) => return Ok(PutOutcome::Created),
-                Err(failure) if if_absent && failure.status == Some(412) => return Ok(PutOutcome::AlreadyThere),
+                Err(failure) if failure.status == Some(412) && conditional.load(Ordering::Relaxed) => {
+                    return Ok(PutOutcome::AlreadyThere);
+                }
+                // A server that does not know the header, or another writer of the same key: the contents are what the key
+                // says, whoever wins.
+                Err(failure)
+                    if (failure.status == Some(409) || is_unknown_condition(&failure))
+                        && conditional.swap(false, Ordering::Relaxed) => {}
                 // A 200 that holds an error is S3's way to fail late; it asks to try again.
                 Err(failure) if failure.is_code(&["InternalError", "SlowDown"]) && tries < 5 => {
                     tries += 1;
@@ -93,7 +107,11 @@ impl S3Store {
     pub(super) async fn abort_upload(&self, upload: &MultipartUpload) -> Result<()> {
         let asked = Asked::object(S3Action::UploadingFile, "AbortMultipartUpload", &upload.object);
         let send = || {
-            let builder = self.client.abort_multipart_upload().bucket(&upload.object.bucket).key(&upload.object.key);
+            let builder = self
+                .client(&upload.object.bucket)
+                .abort_multipart_upload()
+                .bucket(&upload.object.bucket)
+                .key(&upload.object.key);
             builder.upload_id(&upload.id).set_expected_bucket_owner(self.owner()).send()
         };
         match self.send(asked, 0, send).await {
@@ -109,7 +127,11 @@ impl S3Store {
         let mut marker: Option<String> = None;
         loop {
             let send = || {
-                let builder = self.client.list_parts().bucket(&upload.object.bucket).key(&upload.object.key);
+                let builder = self
+                    .client(&upload.object.bucket)
+                    .list_parts()
+                    .bucket(&upload.object.bucket)
+                    .key(&upload.object.key);
                 builder
                     .upload_id(&upload.id)
                     .set_part_number_marker(marker.clone())
@@ -139,7 +161,7 @@ impl S3Store {
         let mut markers: (Option<String>, Option<String>) = (None, None);
         loop {
             let send = || {
-                let builder = self.client.list_multipart_uploads().bucket(bucket).prefix(prefix);
+                let builder = self.client(bucket).list_multipart_uploads().bucket(bucket).prefix(prefix);
                 builder
                     .set_key_marker(markers.0.clone())
                     .set_upload_id_marker(markers.1.clone())

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -17,7 +17,7 @@ use super::errors::{Asked, Failure, body_error};
 use super::{S3Store, sdk_metadata};
 use crate::error::{Error, Result, S3Action};
 use crate::store::{
-    Chunks, ListPage, ListRequest, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest, StoreFuture,
+    Chunks, Conditions, ListPage, ListRequest, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest, StoreFuture,
 };
 
 /// From this size on, a body's signature costs more than it protects: the checksum header is signed, the body is not.
@@ -25,8 +25,15 @@ const UNSIGNED_FROM_BYTES: usize = 64 * 1024;
 /// The slowest connection that a bulk request is given time for, in bytes a second.
 const SLOWEST_BYTES_PER_SECOND: u64 = 128 * 1024;
 
+/// What S3 gives objects that came without a content type. The SDK would call them `application/octet-stream`.
+const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
+/// How often a conditional PUT that met another writer is tried again.
+const MOST_CONFLICTS: u32 = 20;
+const CONFLICT_WAIT: Duration = Duration::from_millis(50);
+
 impl S3Store {
-    /// Makes a request, once more with new credentials if the old ones have expired, within the retry budget.
+    /// Makes a request within the retry budget: once more with new credentials if the old ones have expired, and once more
+    /// in the bucket's own region if that is another.
     pub(super) async fn send<T, E, F, R>(&self, asked: Asked<'_>, bytes: usize, request: F) -> Result<T, Failure>
     where
         F: Fn() -> R,
@@ -35,26 +42,33 @@ impl S3Store {
     {
         let budget = self.options.retry_budget + transfer_time(bytes);
         let attempt = async {
-            let failure = match request().await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => self.failure(asked, error),
-            };
-            if !failure.is_expired_token() {
-                return Err(failure);
+            let (mut renewed, mut redirected) = (false, false);
+            loop {
+                let begun = Instant::now();
+                let failure = match request().await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => self.failure(asked, error),
+                };
+                if failure.is_expired_token() && !renewed {
+                    renewed = true;
+                    self.identity.invalidate(begun);
+                } else if !redirected && self.follow_redirect(asked.bucket, &failure) {
+                    redirected = true;
+                } else {
+                    return Err(failure);
+                }
             }
-            self.identity.invalidate();
-            request().await.map_err(|error| self.failure(asked, error))
         };
         match tokio::time::timeout(budget, attempt).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure { error: self.out_of_time(asked, budget), status: None, code: None }),
+            Err(_) => Err(Failure::without_reply(self.out_of_time(asked, budget))),
         }
     }
 
     pub(super) async fn head_object(&self, object: &ObjectKey) -> Result<Option<ObjectInfo>> {
         let asked = Asked::object(S3Action::CheckingIfObjectExists, "HeadObject", object);
         let request = || {
-            let builder = self.client.head_object().bucket(&object.bucket).key(&object.key);
+            let builder = self.client(&object.bucket).head_object().bucket(&object.bucket).key(&object.key);
             builder.set_expected_bucket_owner(self.owner()).send()
         };
         match self.send(asked, 0, request).await {
@@ -78,7 +92,7 @@ impl S3Store {
         let asked = Asked::object(action, "GetObject", object);
         let header = range.as_ref().map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
         let request = || {
-            let builder = self.client.get_object().bucket(&object.bucket).key(&object.key);
+            let builder = self.client(&object.bucket).get_object().bucket(&object.bucket).key(&object.key);
             builder.set_range(header.clone()).set_expected_bucket_owner(self.owner()).send()
         };
         let answer = self.send(asked, 0, request).await.map_err(|failure| failure.error)?;
@@ -98,44 +112,56 @@ impl S3Store {
     }
 
     pub(super) async fn put_object(&self, request: PutRequest<'_>) -> Result<PutOutcome> {
-        let mut outcome = self.put_once(&request).await;
+        let mut headers = PutHeaders {
+            hash: request.xxh128.is_some() && self.sends_xxhash(),
+            condition: request.if_absent && self.endpoint.conditions() != Conditions::Unusable,
+        };
+        let mut outcome = self.put_once(&request, headers).await;
         if let Err(failure) = &outcome {
-            let with_hash = request.xxh128.is_some() && self.sends_xxhash();
-            if with_hash && is_rejected_header(failure, &request) {
-                // The endpoint does not know the header: it is done without from now on.
-                self.takes_xxhash.store(false, Ordering::Relaxed);
-                outcome = self.put_once(&request).await;
+            let hash_may_be_unknown = headers.hash && is_rejected_header(failure);
+            let condition_may_be_unknown = headers.condition && is_unknown_condition(failure);
+            if hash_may_be_unknown {
+                headers.hash = false;
+                outcome = self.put_once(&request, headers).await;
+                // Only what comes through without the header shows that the header was the trouble.
+                if outcome.is_ok() {
+                    self.endpoint.rejects_xxhash();
+                }
             }
-        }
-        if let Err(failure) = &outcome
-            && request.if_absent
-            && is_unknown_condition(failure)
-        {
-            self.takes_conditions.store(false, Ordering::Relaxed);
-            outcome = self.put_once(&request).await;
+            if condition_may_be_unknown && outcome.is_err() {
+                headers.condition = false;
+                outcome = self.put_once(&request, headers).await;
+                if outcome.is_ok() {
+                    self.endpoint.note_conditions(false);
+                }
+            }
         }
         match outcome {
             Ok(()) => Ok(PutOutcome::Created),
-            Err(failure) if request.if_absent && failure.status == Some(412) => Ok(PutOutcome::AlreadyThere),
+            Err(failure) if headers.condition && failure.status == Some(412) => {
+                self.endpoint.note_conditions(true);
+                Ok(PutOutcome::AlreadyThere)
+            }
             Err(failure) => Err(failure.error),
         }
     }
 
-    async fn put_once(&self, request: &PutRequest<'_>) -> Result<(), Failure> {
+    async fn put_once(&self, request: &PutRequest<'_>, headers: PutHeaders) -> Result<(), Failure> {
         let asked = Asked::object(request.action, "PutObject", request.object);
         let length = request.body.len();
-        let hash = request.xxh128.filter(|_| self.sends_xxhash()).map(base64::encode);
-        let condition = (request.if_absent && self.takes_conditions.load(Ordering::Relaxed)).then(|| "*".to_owned());
+        let hash = request.xxh128.filter(|_| headers.hash).map(base64::encode);
+        let conflicts = AtomicU32::new(0);
+        let condition = |conflicts| (headers.condition && conflicts < MOST_CONFLICTS).then(|| "*".to_owned());
         let send = || async {
             let builder = self
-                .client
+                .client(&request.object.bucket)
                 .put_object()
                 .bucket(&request.object.bucket)
                 .key(&request.object.key)
                 .set_metadata(sdk_metadata(request.metadata))
-                .set_content_type(request.content_type.map(str::to_owned))
+                .content_type(request.content_type.unwrap_or(DEFAULT_CONTENT_TYPE))
                 .set_checksum_xxhash128(hash.clone())
-                .set_if_none_match(condition.clone())
+                .set_if_none_match(condition(conflicts.load(Ordering::Relaxed)))
                 .set_expected_bucket_owner(self.owner())
                 .body(ByteStream::from(request.body.clone()));
             if length < UNSIGNED_FROM_BYTES {
@@ -148,8 +174,12 @@ impl S3Store {
             match self.send(asked, length, send).await {
                 Ok(_) => return Ok(()),
                 // Someone else is writing the same key: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>.
-                Err(failure) if request.if_absent && failure.status == Some(409) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                // In the end it is written without the condition: the key says what the contents are.
+                Err(failure)
+                    if failure.status == Some(409)
+                        && condition(conflicts.fetch_add(1, Ordering::Relaxed)).is_some() =>
+                {
+                    tokio::time::sleep(CONFLICT_WAIT).await;
                 }
                 Err(failure) => return Err(failure),
             }
@@ -164,7 +194,7 @@ impl S3Store {
             key: request.prefix,
         };
         let send = || {
-            let builder = self.client.list_objects_v2().bucket(request.bucket).prefix(request.prefix);
+            let builder = self.client(request.bucket).list_objects_v2().bucket(request.bucket).prefix(request.prefix);
             builder
                 .set_delimiter(request.delimiter.map(str::to_owned))
                 .set_continuation_token(request.continuation.map(str::to_owned))
@@ -200,12 +230,20 @@ fn transfer_time(bytes: usize) -> Duration {
     Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
 }
 
-/// A 400 or 501 that names a header. An integrity failure (`BadDigest`) is no reason to leave the check out.
-fn is_rejected_header(failure: &Failure, _request: &PutRequest<'_>) -> bool {
+/// What a PUT carries that not every server knows.
+#[derive(Debug, Clone, Copy)]
+struct PutHeaders {
+    hash: bool,
+    condition: bool,
+}
+
+/// A 400 or 501 as servers answer to headers that they don't know. An integrity failure (`BadDigest`) is no reason to leave
+/// the check out.
+fn is_rejected_header(failure: &Failure) -> bool {
     failure.status == Some(501) || failure.is_code(&["InvalidRequest", "InvalidArgument", "NotImplemented"])
 }
 
-fn is_unknown_condition(failure: &Failure) -> bool {
+pub(super) fn is_unknown_condition(failure: &Failure) -> bool {
     failure.status == Some(501) || failure.is_code(&["NotImplemented"])
 }
 

@@ -1,0 +1,67 @@
+//! What of a manifest has to be in the store: each content once.
+
+use std::collections::HashMap;
+
+use crate::error::{Error, Result};
+use crate::hash::ContentHash;
+use crate::manifest::{Content, Manifest};
+
+/// A file chunk of a v2025 manifest (`formats.md`).
+pub const CHUNK_BYTES: u64 = 256 * 1024 * 1024;
+
+/// One content, and the files that have it.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) hash: ContentHash,
+    /// An entry of the manifest that has it, and where in that file it begins.
+    pub(super) index: usize,
+    pub(super) offset_bytes: u64,
+    pub(super) size_bytes: u64,
+    /// Further files with the same content.
+    pub(super) duplicates: Vec<usize>,
+    /// Whether this content completes a file: false for all but the last chunk of a chunked one.
+    pub(super) completes_file: bool,
+}
+
+/// The distinct contents of a manifest, in the order of their first files.
+pub(super) fn plan(manifest: &Manifest) -> Result<Vec<Planned>> {
+    let files = &manifest.files;
+    let mut order: HashMap<ContentHash, usize> = HashMap::with_capacity(files.len());
+    let mut planned: Vec<Planned> = Vec::with_capacity(files.len());
+    for index in 0..files.len() {
+        let size_bytes = u64::try_from(files.size_bytes(index))
+            .map_err(|_| Error::ManifestInvalid(format!("{:?} has a negative size", files.path(index))))?;
+        match files.content(index) {
+            Content::Hash(hash) => {
+                if let Some(first) = order.get(&hash) {
+                    planned[*first].duplicates.push(index);
+                    continue;
+                }
+                order.insert(hash.clone(), planned.len());
+                planned.push(Planned {
+                    hash,
+                    index,
+                    offset_bytes: 0,
+                    size_bytes,
+                    duplicates: Vec::new(),
+                    completes_file: true,
+                });
+            }
+            Content::Chunks(chunks) => {
+                for (number, hash) in (0_u64..).zip(chunks) {
+                    let offset_bytes = number * CHUNK_BYTES;
+                    planned.push(Planned {
+                        hash: hash.clone(),
+                        index,
+                        offset_bytes,
+                        size_bytes: CHUNK_BYTES.min(size_bytes.saturating_sub(offset_bytes)),
+                        duplicates: Vec::new(),
+                        completes_file: number + 1 == chunks.len() as u64,
+                    });
+                }
+            }
+            Content::Symlink(_) | Content::Deleted => {}
+        }
+    }
+    Ok(planned)
+}

@@ -1,0 +1,325 @@
+//! Large objects: sent in parallel parts, made into an object only if their bytes are right.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+
+use super::{CANCELLED, LOGGER, ObjectUpload, Sent, Uploader, blocking, changed, joined, open, read_exactly};
+use crate::error::{Error, Result};
+use crate::fs::open::OpenedFile;
+use crate::hash::Hasher;
+use crate::store::checksum::crc32_text;
+use crate::store::{MAX_PARTS, MultipartUpload, PutOutcome, UploadedPart};
+use crate::transfer::PART_BYTES;
+use crate::transfer::buffers::Buffers;
+use crate::transfer::context::LogLevel;
+use crate::transfer::limits::RequestPermit;
+
+/// How long a cancelled call waits for S3 to drop the parts of an unfinished upload.
+const CANCELLED_PATIENCE: Duration = Duration::from_millis(300);
+/// The same for a call that fails: its error should not wait for as long as a request may be tried again.
+const FAILED_PATIENCE: Duration = Duration::from_secs(10);
+/// From this size on, the parts that S3 has are worth keeping when S3 is what failed: the next call goes on from them.
+const KEPT_FROM_BYTES: u64 = 64 * 1024 * 1024;
+/// How often an object is begun anew after its upload was ended by someone else.
+const MOST_BEGINNINGS: u32 = 3;
+
+/// An upload under way.
+struct Parts {
+    multipart: MultipartUpload,
+    /// Parts that S3 has from an earlier call.
+    known: HashMap<i32, UploadedPart>,
+    /// Bytes counted as done, to be taken back if they turn out not to be.
+    counted_bytes: AtomicU64,
+}
+
+impl Parts {
+    fn new(multipart: MultipartUpload) -> Self {
+        Self { multipart, known: HashMap::new(), counted_bytes: AtomicU64::new(0) }
+    }
+}
+
+impl Uploader {
+    pub(super) async fn put_in_parts(&self, upload: &ObjectUpload, if_absent: bool) -> Result<Sent> {
+        let mut earlier = if upload.replace { None } else { self.earlier_parts(upload).await? };
+        let mut beginnings = 0;
+        loop {
+            let parts = match earlier.take() {
+                Some(parts) => parts,
+                None => Parts::new(self.begin(upload).await?),
+            };
+            beginnings += 1;
+            let parts = Arc::new(parts);
+            let outcome = self.send_all(upload, &parts, if_absent).await;
+            if !matches!(outcome, Ok(Sent::Uploaded)) {
+                self.context.progress.take_back_bytes(parts.counted_bytes.load(Ordering::Relaxed));
+            }
+            match outcome {
+                // Someone else has completed or dropped this upload.
+                Err(error) if error.status_code() == Some(404) && beginnings < MOST_BEGINNINGS => {
+                    self.context.log(LogLevel::Debug, LOGGER, || {
+                        let (id, url) = (&parts.multipart.id, upload.object.url());
+                        format!("Upload {id} of {url} is gone; it is begun anew ({error})")
+                    });
+                }
+                Err(error) => {
+                    self.end_failed(upload, &parts.multipart, &error).await;
+                    return Err(error);
+                }
+                Ok(Sent::AlreadyThere) => {
+                    self.abort(&parts.multipart).await;
+                    return Ok(Sent::AlreadyThere);
+                }
+                Ok(Sent::Uploaded) => return Ok(Sent::Uploaded),
+            }
+        }
+    }
+
+    async fn send_all(&self, upload: &ObjectUpload, parts: &Arc<Parts>, if_absent: bool) -> Result<Sent> {
+        let sent = self.send_parts(upload, parts).await?;
+        self.complete(upload, &parts.multipart, &sent, if_absent).await
+    }
+
+    /// An unfinished upload of the same object whose parts can be compared with the file's.
+    async fn earlier_parts(&self, upload: &ObjectUpload) -> Result<Option<Parts>> {
+        let Some(multipart) = self.leftover(&upload.object).await? else { return Ok(None) };
+        let listed = {
+            let _permit = self.or_cancelled(self.request()).await?;
+            self.or_cancelled(self.store.list_parts(&multipart)).await?
+        };
+        // Without the right to list parts, or after someone else has ended the upload, there is nothing to go on from.
+        let Ok(listed) = listed else { return Ok(None) };
+        let part_bytes = part_size(upload.size_bytes);
+        let fits = |part: &UploadedPart| part.crc32.is_some() && part.size_bytes <= part_bytes;
+        if listed.is_empty() || !listed.iter().all(fits) {
+            return Ok(None);
+        }
+        self.context.log(LogLevel::Info, LOGGER, || {
+            let (id, url, count) = (&multipart.id, upload.object.url(), listed.len());
+            format!("Going on with upload {id} of {url}, of which S3 has {count} parts")
+        });
+        let known = listed.into_iter().map(|part| (part.number, part)).collect();
+        Ok(Some(Parts { multipart, known, counted_bytes: AtomicU64::new(0) }))
+    }
+
+    /// Begins an upload. A call that is cancelled meanwhile waits a moment to learn of it, so that it can be dropped.
+    async fn begin(&self, upload: &ObjectUpload) -> Result<MultipartUpload> {
+        let (store, object) = (Arc::clone(&self.store), upload.object.clone());
+        let _permit = self.or_cancelled(self.request()).await?;
+        let mut begun = tokio::spawn(async move { store.create_multipart(&object).await });
+        let outcome = tokio::select! {
+            biased;
+            () = self.context.cancel.cancelled() => {
+                if let Ok(Ok(Ok(multipart))) = tokio::time::timeout(CANCELLED_PATIENCE, &mut begun).await {
+                    self.abort(&multipart).await;
+                } else {
+                    begun.abort();
+                    self.tell_of_unknown(upload);
+                }
+                return Err(Error::Cancelled(CANCELLED.to_owned()));
+            }
+            outcome = &mut begun => joined(outcome),
+        };
+        // S3 refuses with a status; without one it may have begun the upload and nobody learned its id.
+        if outcome.as_ref().is_err_and(|error| error.status_code().is_none()) {
+            self.tell_of_unknown(upload);
+        }
+        outcome
+    }
+
+    fn tell_of_unknown(&self, upload: &ObjectUpload) {
+        self.context.log(LogLevel::Warning, LOGGER, || {
+            let url = upload.object.url();
+            format!("An upload of {url} may have been begun and left; abort_stale_uploads() removes such uploads")
+        });
+    }
+
+    async fn send_parts(&self, upload: &ObjectUpload, parts: &Arc<Parts>) -> Result<Vec<UploadedPart>> {
+        let mut under_way = JoinSet::new();
+        let outcome = self.send_each(upload, parts, &mut under_way).await;
+        // A part that arrives after the upload was dropped would stay: none is left on its way.
+        under_way.shutdown().await;
+        let mut sent = outcome?;
+        sent.sort_by_key(|part| part.number);
+        Ok(sent)
+    }
+
+    async fn send_each(
+        &self,
+        upload: &ObjectUpload,
+        parts: &Arc<Parts>,
+        under_way: &mut JoinSet<Result<UploadedPart>>,
+    ) -> Result<Vec<UploadedPart>> {
+        let job = upload.clone();
+        let opened = Arc::new(blocking(move || open(&job)).await?);
+        let part_bytes = part_size(upload.size_bytes);
+        let mut hasher = Hasher::new();
+        let mut sent = Vec::new();
+        let (mut offset, mut number) = (0, 1);
+        while offset < upload.size_bytes {
+            let length = part_bytes.min(upload.size_bytes - offset);
+            let room = self.or_cancelled(self.limits.bytes(length)).await?;
+            let (job, file, buffers) = (upload.clone(), Arc::clone(&opened), self.buffers.clone());
+            let known = parts.known.get(&number).filter(|part| part.size_bytes == length).cloned();
+            let place = Place { offset, length, known };
+            let read = blocking(move || read_part(&job, &file, &buffers, place, hasher)).await?;
+            hasher = read.hasher;
+            if let Some(part) = read.known {
+                self.count(parts, length);
+                sent.push(part);
+            } else {
+                let permit = self.or_cancelled(self.request()).await?;
+                let parts = Arc::clone(parts);
+                under_way.spawn(self.clone().send_part(parts, number, read.body, (room, permit)));
+            }
+            while let Some(done) = under_way.try_join_next() {
+                sent.push(joined(done)?);
+            }
+            offset += length;
+            number += 1;
+        }
+        let found = hasher.finish();
+        if found != upload.expected {
+            return Err(changed(upload, &upload.expected.text(), &found.text()));
+        }
+        while let Some(done) = self.or_cancelled(under_way.join_next()).await? {
+            sent.push(joined(done)?);
+        }
+        Ok(sent)
+    }
+
+    async fn send_part(
+        self,
+        parts: Arc<Parts>,
+        number: i32,
+        body: Bytes,
+        _held: (Option<OwnedSemaphorePermit>, RequestPermit),
+    ) -> Result<UploadedPart> {
+        let length = body.len() as u64;
+        let part = self.store.upload_part(&parts.multipart, number, body).await?;
+        self.limits.report(self.store.as_ref());
+        self.count(&parts, length);
+        Ok(part)
+    }
+
+    fn count(&self, parts: &Parts, bytes: u64) {
+        parts.counted_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.context.progress.add_bytes(bytes);
+    }
+
+    /// Makes the object. A failure may mean that an earlier attempt made it and only its reply was lost: under a key that
+    /// names its contents, an object of the right size is the right one.
+    async fn complete(
+        &self,
+        upload: &ObjectUpload,
+        multipart: &MultipartUpload,
+        parts: &[UploadedPart],
+        if_absent: bool,
+    ) -> Result<Sent> {
+        let _permit = self.or_cancelled(self.request()).await?;
+        let error = match self.or_cancelled(self.store.complete_multipart(multipart, parts, if_absent)).await? {
+            Ok(PutOutcome::Created) => return Ok(Sent::Uploaded),
+            Ok(PutOutcome::AlreadyThere) => return Ok(Sent::AlreadyThere),
+            Err(error) => error,
+        };
+        if upload.replace {
+            return Err(error);
+        }
+        match self.or_cancelled(self.store.head(&upload.object)).await? {
+            Ok(Some(info)) if info.size_bytes == upload.size_bytes => Ok(Sent::Uploaded),
+            _ => Err(error),
+        }
+    }
+
+    /// What becomes of an upload that failed: its parts are dropped, unless it was S3 that failed and they are many.
+    async fn end_failed(&self, upload: &ObjectUpload, multipart: &MultipartUpload, error: &Error) {
+        let is_outage = match error {
+            Error::S3Client(_) => true,
+            Error::S3Service(error) => error.status_code >= 500,
+            _ => false,
+        };
+        if is_outage && !upload.replace && upload.size_bytes >= KEPT_FROM_BYTES {
+            self.context.log(LogLevel::Warning, LOGGER, || {
+                let (id, url) = (&multipart.id, upload.object.url());
+                format!(
+                    "Upload {id} of {url} could not be finished. Its parts stay, so that the next upload of the same file \
+                     goes on from them; abort_stale_uploads() removes them"
+                )
+            });
+            return;
+        }
+        self.abort(multipart).await;
+    }
+
+    /// Drops an unfinished upload. What can't be dropped is named in the log: it costs storage until it is.
+    async fn abort(&self, multipart: &MultipartUpload) {
+        let patience = if self.context.cancel.is_cancelled() { CANCELLED_PATIENCE } else { FAILED_PATIENCE };
+        let outcome = tokio::time::timeout(patience, self.store.abort_multipart(multipart)).await;
+        if let Err(error) = outcome.unwrap_or_else(|_| Err(Error::Sync("no answer in time".to_owned()))) {
+            self.context.log(LogLevel::Warning, LOGGER, || {
+                format!(
+                    "The unfinished upload {} of {} could not be dropped: {error}",
+                    multipart.id,
+                    multipart.object.url()
+                )
+            });
+        }
+    }
+}
+
+/// The part size for an object, so that 10,000 parts suffice.
+fn part_size(size_bytes: u64) -> u64 {
+    const STEP: u64 = 1024 * 1024;
+    PART_BYTES.max(size_bytes.div_ceil(MAX_PARTS).div_ceil(STEP) * STEP)
+}
+
+/// Which bytes of an object are a part.
+struct Place {
+    offset: u64,
+    length: u64,
+    /// The part that S3 has in this place.
+    known: Option<UploadedPart>,
+}
+
+/// A part as it was read.
+struct ReadPart {
+    body: Bytes,
+    hasher: Hasher,
+    /// The same part as S3 has it.
+    known: Option<UploadedPart>,
+}
+
+fn read_part(
+    upload: &ObjectUpload,
+    opened: &OpenedFile,
+    buffers: &Buffers,
+    place: Place,
+    mut hasher: Hasher,
+) -> Result<ReadPart> {
+    let mut buffer = buffers.take(usize::try_from(place.length).unwrap_or(usize::MAX));
+    read_exactly(upload, opened, buffer.as_mut(), place.offset)?;
+    hasher.update(buffer.as_ref());
+    let known = place.known.filter(|part| part.crc32.as_deref() == Some(&crc32_text(buffer.as_ref())));
+    Ok(ReadPart { body: buffer.freeze(), hasher, known })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MAX_OBJECT_BYTES;
+
+    #[test]
+    fn parts_suffice_for_every_size_that_s3_takes() {
+        assert_eq!(part_size(PART_BYTES + 1), PART_BYTES);
+        for size_bytes in [MAX_PARTS * PART_BYTES, MAX_PARTS * PART_BYTES + 1, MAX_OBJECT_BYTES - 1, MAX_OBJECT_BYTES] {
+            let part = part_size(size_bytes);
+            assert!(size_bytes.div_ceil(part) <= MAX_PARTS, "{size_bytes} in parts of {part}");
+            assert!(part <= 5 * 1024 * 1024 * 1024, "a part may have 5 GiB");
+        }
+    }
+}
