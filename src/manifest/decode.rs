@@ -76,9 +76,8 @@ impl<'a> Scalar<'a> {
                 let start = reader.offset();
                 Ok(match reader.number()? {
                     Number::Integer(value) if !reader.since(start)[0].is_ascii_alphabetic() => Self::Integer(value),
-                    Number::Integer(_) => Self::Other(reader.since(start)),
+                    Number::Integer(_) | Number::Float => Self::Other(reader.since(start)),
                     Number::Huge => Self::Huge,
-                    Number::Float => Self::Other(reader.since(start)),
                 })
             }
             _ => {

@@ -42,7 +42,7 @@ pub fn by_extension(files: &FileTable) -> Vec<Share> {
         share.1 += i128::from(files.size_bytes(row));
     }
     let mut shares = into_shares(shares);
-    shares.sort_by(|left, right| right.bytes.cmp(&left.bytes));
+    shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
     shares
 }
 
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn directories_hold_what_is_below_them() {
         let usage = shown(disk_usage(&table(), 2));
-        assert_eq!(usage, [("".into(), 5, 120), ("a".into(), 3, 112), ("a/b".into(), 2, 105)]);
+        assert_eq!(usage, [(String::new(), 5, 120), ("a".into(), 3, 112), ("a/b".into(), 2, 105)]);
         assert_eq!(shown(disk_usage(&table(), 0)), [(String::new(), 5, 120)]);
         assert_eq!(disk_usage(&FileTable::default(), 3).len(), 1);
     }
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn extensions_and_largest() {
         let shares = shown(by_extension(&table()));
-        assert_eq!(shares, [(".gz".into(), 1, 100), (".exr".into(), 2, 12), ("".into(), 2, 8)]);
+        assert_eq!(shares, [(".gz".into(), 1, 100), (".exr".into(), 2, 12), (String::new(), 2, 8)]);
         assert_eq!(largest(&table(), 3), [4, 1, 3]);
         assert_eq!(largest(&table(), 30).len(), 5);
     }

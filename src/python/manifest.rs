@@ -302,7 +302,7 @@ fn directories_from_python(directories: &Bound<'_, PyAny>) -> PyResult<Vec<Direc
 
 /// An integer attribute.
 pub(super) fn integer(value: &Bound<'_, PyAny>, field: &str, path: Option<&Bound<'_, PyString>>) -> PyResult<i64> {
-    let value = value.cast::<PyInt>().map_err(|_| wrong_type(field, "an integer", path.map(|path| path.as_any())))?;
+    let value = value.cast::<PyInt>().map_err(|_| wrong_type(field, "an integer", path.map(Bound::as_any)))?;
     value.extract()
 }
 

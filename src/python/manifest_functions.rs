@@ -50,14 +50,14 @@ pub(crate) fn decode_manifest(py: Python<'_>, text: &Bound<'_, PyString>, strict
     })?;
     match decoded {
         Ok(manifest) => manifest_to_python(py, Arc::new(manifest)),
-        Err(error) => Err(decode_error(py, text, error)?),
+        Err(error) => Err(decode_error(py, text, &error)?),
     }
 }
 
 /// The exception for a manifest that can't be read.
-pub(super) fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: Error) -> PyResult<PyErr> {
+pub(super) fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: &Error) -> PyResult<PyErr> {
     static JSON: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    if let Error::Json { message, position, .. } = &error {
+    if let Error::Json { message, position, .. } = error {
         if text.len()? <= EXPLAINED_BY_PYTHON_BYTES {
             // Words and positions differ a little between versions of Python.
             if let Err(explained) = py.import(intern!(py, "json"))?.call_method1(intern!(py, "loads"), (text,)) {
@@ -67,7 +67,7 @@ pub(super) fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: Er
         let class = JSON.import(py, "json", "JSONDecodeError")?;
         return Ok(PyErr::from_value(class.call1((message, text, *position))?));
     }
-    Ok(to_py_err(py, &error))
+    Ok(to_py_err(py, error))
 }
 
 /// Says what is wrong with a document, or `None`; hashes may have any form.

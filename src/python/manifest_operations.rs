@@ -3,6 +3,8 @@
 //! Manifests whose `paths` nobody has touched stay in columns, and so does the result. Where Python objects of the entries
 //! exist, the result holds those objects, as the reference's does.
 
+#![allow(clippy::needless_pass_by_value, reason = "pyo3 extracts owned arguments")]
+
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyIndexError, PyValueError};
@@ -252,10 +254,10 @@ pub(crate) fn filter_manifest<'py>(
 }
 
 /// Runs an operation on manifests that gives one.
-fn run<'py>(
-    py: Python<'py>,
+fn run(
+    py: Python<'_>,
     operation: impl FnOnce() -> crate::error::Result<Manifest> + Send,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<Bound<'_, PyAny>> {
     let manifest = py.detach(operation).map_err(|error| to_py_err(py, &error))?;
     Ok(manifest_to_python(py, Arc::new(manifest))?.into_bound(py))
 }

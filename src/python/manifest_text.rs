@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyString};
 
 #[allow(unsafe_code, reason = "a declaration")]
 unsafe extern "C" {
-    /// In every CPython since 3.3, and in its stable interface since 3.10, which is why `pyo3` leaves it out for 3.9.
+    /// In every `CPython` since 3.3, and in its stable interface since 3.10, which is why `pyo3` leaves it out for 3.9.
     fn PyUnicode_AsUTF8AndSize(unicode: *mut ffi::PyObject, size: *mut ffi::Py_ssize_t) -> *const c_char;
 }
 
@@ -54,7 +54,7 @@ impl<'py> Pieces<'py> {
         Self { joined: first }
     }
 
-    /// Appends a piece; CPython grows the string in place, since nobody else has it.
+    /// Appends a piece; `CPython` grows the string in place, since nobody else has it.
     pub(crate) fn append(self, piece: &Bound<'py, PyString>) -> PyResult<Self> {
         let py = piece.py();
         let mut joined = self.joined.into_ptr();

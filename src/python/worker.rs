@@ -17,7 +17,7 @@ use crate::worker;
 fn normalize_worker_properties(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Text> {
     match with_wtf8(text, worker::properties_from_json)? {
         Ok(properties) => Ok(Text(worker::properties_to_json(&properties))),
-        Err(error @ Error::Json { .. }) => Err(decode_error(py, text, error)?),
+        Err(error @ Error::Json { .. }) => Err(decode_error(py, text, &error)?),
         Err(error) => Err(to_py_err(py, &error)),
     }
 }

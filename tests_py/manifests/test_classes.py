@@ -7,7 +7,6 @@ import pickle
 import sys
 
 import pytest
-
 from rusty_attachments.asset_manifests import (
     BaseAssetManifest,
     BaseManifestPath,
@@ -58,8 +57,8 @@ def test_paths_are_a_list_in_all_that_is_done_to_it(manifest):
     assert paths == plain
     assert plain == paths
     assert list(reversed(paths)) == plain[::-1]
-    assert decode_manifest(TEXT).paths + [1] == [*plain, 1]
-    assert [1] + decode_manifest(TEXT).paths == [1, *plain]
+    assert decode_manifest(TEXT).paths + [1] == [*plain, 1]  # noqa: RUF005
+    assert [1] + decode_manifest(TEXT).paths == [1, *plain]  # noqa: RUF005
     assert json.loads(json.dumps(dataclasses.asdict(decode_manifest(TEXT)))) == json.loads(TEXT)
     assert sorted(decode_manifest(TEXT).paths, key=lambda p: p.size)[0].size == -7
     with pytest.raises(IndexError, match="list index out of range"):

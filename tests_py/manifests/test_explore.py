@@ -6,7 +6,6 @@ import json
 import pandas
 import pyarrow
 import pytest
-
 from rusty_attachments.asset_manifests import HashAlgorithm
 from rusty_attachments.asset_manifests.decode import decode_manifest
 from rusty_attachments.asset_manifests.load import load_manifest
@@ -17,13 +16,19 @@ from rusty_attachments.exceptions import ManifestDecodeValidationError
 
 
 def make(*entries):
-    paths = [ManifestPath(path=path, hash="a1", size=size, mtime=1_700_000_000_000_001) for path, size in entries]
-    return AssetManifest(hash_alg=HashAlgorithm.XXH128, paths=paths, total_size=sum(size for _, size in entries))
+    paths = [
+        ManifestPath(path=path, hash="a1", size=size, mtime=1_700_000_000_000_001) for path, size in entries
+    ]
+    return AssetManifest(
+        hash_alg=HashAlgorithm.XXH128, paths=paths, total_size=sum(size for _, size in entries)
+    )
 
 
 @pytest.fixture
 def manifest():
-    return make(("a/b/x.exr", 5), ("a/y.exr", 7), ("<script>alert(1)</script>/&.txt", 2000), ("lone\udcff\n", 1))
+    return make(
+        ("a/b/x.exr", 5), ("a/y.exr", 7), ("<script>alert(1)</script>/&.txt", 2000), ("lone\udcff\n", 1)
+    )
 
 
 def test_repr_says_version_files_and_bytes(manifest):
@@ -58,7 +63,12 @@ def test_arrow_reads_the_columns(manifest):
     table = pyarrow.table(manifest)
     table.validate(full=True)
     assert table.schema.names == ["path", "hash", "size", "mtime"]
-    assert table["path"].to_pylist() == ["a/b/x.exr", "a/y.exr", "<script>alert(1)</script>/&.txt", "lone\\udcff\n"]
+    assert table["path"].to_pylist() == [
+        "a/b/x.exr",
+        "a/y.exr",
+        "<script>alert(1)</script>/&.txt",
+        "lone\\udcff\n",
+    ]
     assert table["hash"].to_pylist() == ["99aa06d3014798d86001c324468d497f", "a1", "a1", "a1"]
     assert table["size"].to_pylist() == [5, 7, 2000, 1]
     expected = datetime.datetime(2023, 11, 14, 22, 13, 20, 1, tzinfo=datetime.timezone.utc)
@@ -115,7 +125,15 @@ def test_loading_takes_paths_texts_bytes_and_uris(manifest, tmp_path):
     text = manifest.encode()
     file = tmp_path / "manifest.json"
     file.write_text(text)
-    for source in (file, str(file), text, "\n " + text, text.encode(), text.encode("utf-16"), text.encode("utf-8-sig")):
+    for source in (
+        file,
+        str(file),
+        text,
+        "\n " + text,
+        text.encode(),
+        text.encode("utf-16"),
+        text.encode("utf-8-sig"),
+    ):
         assert load_manifest(source).encode() == text
     asked = []
 

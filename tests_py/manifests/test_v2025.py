@@ -6,8 +6,12 @@ import json
 import pickle
 
 import pytest
-
-from rusty_attachments.asset_manifests import HashAlgorithm, ManifestModelRegistry, ManifestVersion, operations
+from rusty_attachments.asset_manifests import (
+    HashAlgorithm,
+    ManifestModelRegistry,
+    ManifestVersion,
+    operations,
+)
 from rusty_attachments.asset_manifests.decode import decode_manifest, validate_manifest
 from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest as AssetManifest2023
 from rusty_attachments.asset_manifests.v2025_12_04 import (
@@ -32,7 +36,11 @@ def example(**changes):
             ManifestFilePath(path="assets/shared/latest.png", hash=HASH, size=4, mtime=9),
         ],
         "total_size": 257 * MEBI + 7,
-        "dirs": [ManifestDirectoryPath("assets/shared"), ManifestDirectoryPath("assets"), ManifestDirectoryPath("empty")],
+        "dirs": [
+            ManifestDirectoryPath("assets/shared"),
+            ManifestDirectoryPath("assets"),
+            ManifestDirectoryPath("empty"),
+        ],
     }
     return AssetManifest(**{**arguments, **changes})
 
@@ -102,7 +110,11 @@ def test_diffs_are_computed_and_applied():
     current.totalSize = 257 * MEBI + 35
     diff = operations.compute_diff(parent, current)
     assert diff.manifest_type is ManifestType.DIFF
-    assert sorted((p.path, p.deleted) for p in diff.paths) == [("assets/current", True), ("bin/run", False), ("new", False)]
+    assert sorted((p.path, p.deleted) for p in diff.paths) == [
+        ("assets/current", True),
+        ("bin/run", False),
+        ("new", False),
+    ]
     assert [(d.path, d.deleted) for d in diff.dirs] == [("empty", True)]
     read = decode_manifest(diff.encode())
     assert read == diff or read.encode() == diff.encode()
@@ -122,10 +134,13 @@ def test_parts_and_prefixes():
     parts, rest = operations.partition(manifest, ["assets", "bin"])
     assert [p.path for p in parts["bin"].paths] == ["run"]
     assert parts["assets"].paths[1].symlink_target == "shared/latest.png"
-    assert [d.path for d in rest.dirs] == ["assets", "empty"] or {d.path for d in rest.dirs} == {"assets", "empty"}
+    assert [d.path for d in rest.dirs] == ["assets", "empty"] or {d.path for d in rest.dirs} == {
+        "assets",
+        "empty",
+    }
     with pytest.raises(NotImplementedError, match="leads out of its part"):
         operations.partition(manifest, ["assets/shared"])
-    with pytest.raises(ValueError, match="'..' component"):
+    with pytest.raises(ValueError, match=r"'\.\.' component"):
         operations.subtree(manifest, "../x")
 
 
@@ -140,7 +155,7 @@ def test_versions_convert_where_nothing_is_lost():
     with pytest.raises(NotImplementedError, match="different versions"):
         operations.merge_asset_manifests([plain, older])
     older.paths[0].path = "../a"
-    with pytest.raises(ManifestDecodeValidationError, match="'..' component"):
+    with pytest.raises(ManifestDecodeValidationError, match=r"'\.\.' component"):
         operations.convert(older, ManifestVersion.v2025_12_04_beta)
 
 

@@ -17,7 +17,6 @@ from deadline.job_attachments.asset_manifests import v2023_03_03 as theirs
 from deadline.job_attachments.asset_manifests.versions import ManifestVersion as TheirVersion
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from rusty_attachments.asset_manifests import HashAlgorithm, ManifestVersion, hash_data, hash_file, operations
 from rusty_attachments.asset_manifests import decode as our_decode
 from rusty_attachments.asset_manifests import v2023_03_03 as ours
@@ -226,15 +225,11 @@ def test_broken_json_raises_the_same_error_at_the_same_place(entries, data):
             )
         )
         text = text[:start] + put + text[stop:]
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as expected:
-        with pytest.raises(json.JSONDecodeError) as caught:
-            our_decode.decode_manifest(text)
-        assert str(caught.value) == str(expected)
-        assert (caught.value.doc, caught.value.pos) == (expected.doc, expected.pos)
+    expected = outcome(json.loads, text)
+    mine = outcome(our_decode.decode_manifest, text)
+    if isinstance(expected, tuple):
+        assert mine == expected
     else:
-        mine = outcome(our_decode.decode_manifest, text)
         assert not isinstance(mine, tuple) or mine[0] == "ManifestDecodeValidationError"
 
 

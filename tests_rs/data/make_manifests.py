@@ -1,6 +1,7 @@
 """Makes the golden manifests with the reference: run it with `deadline-job-attachments` 0.1.5 installed.
 
-Each `<name>.json` is what the reference's `encode()` wrote; `<name>.shuffled.json` holds the same entries in another order.
+Each `<name>.json` is what the reference's `encode()` wrote; `<name>.shuffled.json` holds the same entries in another
+order.
 """
 
 import json
@@ -51,7 +52,10 @@ def write(name: str, entries: list[tuple[str, str, int, int]], total: int) -> No
     shuffled = list(entries)
     random.Random(name).shuffle(shuffled)
     made = manifest(shuffled, total)
-    rows = [{"size": s, "path": p, "mtime": m, "hash": h, "unknown": {"a": [1.5, None]}} for p, h, s, m in shuffled]
+    rows = [
+        {"size": s, "path": p, "mtime": m, "hash": h, "unknown": {"a": [1.5, None]}}
+        for p, h, s, m in shuffled
+    ]
     document = {"totalSize": total, "paths": rows, "manifestVersion": "2023-03-03", "hashAlg": "xxh128"}
     (FOLDER / f"{name}.shuffled.json").write_text(json.dumps(document, indent=1), encoding="ascii")
     (FOLDER / f"{name}.json").write_text(made.encode(), encoding="ascii")
@@ -78,7 +82,17 @@ def main() -> None:
     ]
     write("odd", odd, -17)
     generator = random.Random(3)
-    alphabet = [*"abcxyz0123/._- ", "\u00e9", "\u4e2d", "\ue000", "\uff5e", "\U0001f600", "\U00010000", "\udc80", "\ud900"]
+    alphabet = [
+        *"abcxyz0123/._- ",
+        "\u00e9",
+        "\u4e2d",
+        "\ue000",
+        "\uff5e",
+        "\U0001f600",
+        "\U00010000",
+        "\udc80",
+        "\ud900",
+    ]
     names = {"".join(generator.choices(alphabet, k=generator.randint(1, 24))) for _ in range(800)}
     many = [(n, digest(n), generator.randrange(2**40), generator.randrange(2**51)) for n in sorted(names)]
     write("many", many, sum(e[2] for e in many))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .. import _native
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas  # type: ignore[import-untyped,unused-ignore]
 
     from .base_manifest import BaseAssetManifest
 
@@ -81,16 +81,16 @@ class Explorable:
         return "\n".join(lines)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Gives the files as an Arrow stream, which pyarrow, polars, pandas and DuckDB read.
+        r"""Gives the files as an Arrow stream, which pyarrow, polars, pandas and DuckDB read.
 
-        The columns are `path`, `hash`, `size` in bytes and `mtime` in microseconds, UTC; for version 2025-12-04-beta also
-        `runnable`, `symlink_target`, `deleted` and `chunks`, their number. A lone surrogate shows as `\\udcXX`.
+        The columns are `path`, `hash`, `size` in bytes and `mtime` in microseconds, UTC; for version 2025-12-04-beta
+        also `runnable`, `symlink_target`, `deleted` and `chunks`, their number. A lone surrogate shows as `\udcXX`.
         """
         return self._table().__arrow_c_stream__(requested_schema)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Gives the files as a pandas frame; pyarrow and pandas must be installed."""
-        import pyarrow
+        import pyarrow  # type: ignore[import-untyped,unused-ignore]
 
         return cast("pandas.DataFrame", pyarrow.table(self).to_pandas())
 
@@ -110,10 +110,11 @@ class Explorable:
 
 
 def _html_table(title: str, rows: list[tuple[str, int, int]]) -> str:
+    left = "style='text-align:left'"
     cells = "".join(
-        f"<tr><td style='text-align:left'>{escape(_printable(name))}</td><td>{files:,}</td><td>{_readable(size)}</td></tr>"
+        f"<tr><td {left}>{escape(_printable(name))}</td><td>{files:,}</td><td>{_readable(size)}</td></tr>"
         for name, files, size in rows[:_ROWS_SHOWN]
     )
     rest = f"<p>… and {len(rows) - _ROWS_SHOWN:,} more</p>" if len(rows) > _ROWS_SHOWN else ""
-    head = "<tr><th style='text-align:left'>Name</th><th>Files</th><th>Size</th></tr>"
+    head = f"<tr><th {left}>Name</th><th>Files</th><th>Size</th></tr>"
     return f"<table><caption>{escape(title)}</caption>{head}{cells}</table>{rest}"

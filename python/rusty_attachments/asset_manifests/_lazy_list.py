@@ -31,8 +31,8 @@ class LazyList(list[Element], Generic[Element]):
     """A list over native rows.
 
     Until something needs all elements, none is held but those that were handed out, and these are always the same
-    objects: what is changed in them stays. Anything that only a real list can do (sorting, inserting, walking far) makes
-    all elements and puts them into the list itself, which is an ordinary one from then on.
+    objects: what is changed in them stays. Anything that only a real list can do (sorting, inserting, walking far)
+    makes all elements and puts them into the list itself, which is an ordinary one from then on.
 
     It derives from `list` so that `dataclasses.asdict`, `json` and `isinstance` take it for one. `LazyList(iterable)`
     gives a plain list: what copies a list by its type, as `asdict` does, wants no rows.
@@ -168,7 +168,7 @@ class LazyList(list[Element], Generic[Element]):
     def __radd__(self, other: Any) -> Any:
         return list.__add__(other, self._settled()) if isinstance(other, list) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment,unused-ignore]
 
 
 def _over(cls: type[LazyList[Any]], rows: Any) -> LazyList[Any]:
@@ -188,8 +188,28 @@ def _settling(name: str) -> Any:
     return method
 
 
-for _name in (
-    "__setitem__ __delitem__ __contains__ __iadd__ __mul__ __rmul__ __imul__ __lt__ __le__ __gt__ __ge__ "
-    "append extend insert remove pop clear index count sort reverse copy"
-).split():
+for _name in [
+    "__setitem__",
+    "__delitem__",
+    "__contains__",
+    "__iadd__",
+    "__mul__",
+    "__rmul__",
+    "__imul__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "append",
+    "extend",
+    "insert",
+    "remove",
+    "pop",
+    "clear",
+    "index",
+    "count",
+    "sort",
+    "reverse",
+    "copy",
+]:
     setattr(LazyList, _name, _settling(_name))

@@ -8,7 +8,7 @@ from ._lazy_list import LazyList
 from .base_manifest import BaseManifestPath
 
 if TYPE_CHECKING:
-    from .v2025_12_04 import ManifestDirectoryPath
+    pass
 
 __all__ = ["ManifestDirectories", "ManifestPaths"]
 

@@ -1,7 +1,7 @@
 """How these classes and the reference's take each other for instances, where both are in one process.
 
-The reference is never imported from here: its classes are looked up among the modules that are loaded already. A class of
-ours enters the registry of the reference's class of the same name as soon as somebody asks after both.
+The reference is never imported from here: its classes are looked up among the modules that are loaded already. A class
+of ours enters the registry of the reference's class of the same name as soon as somebody asks after both.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Related:
 
     # `isinstance` asks an object for its class before an abstract class is asked whether it knows that class: the last
     # moment to enter the reference's registry, which the reference may have been imported too late for otherwise.
-    __class__ = property(__get_class)  # type: ignore[assignment]
+    __class__ = property(__get_class)  # type: ignore[assignment,unused-ignore]
 
     @classmethod
     def __subclasshook__(cls, candidate: type) -> Any:

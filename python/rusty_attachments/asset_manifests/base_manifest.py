@@ -48,7 +48,7 @@ class BaseManifestPath(Related, ABC):
             other.mtime,
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment,unused-ignore]
 
 
 @dataclass(repr=False)
@@ -62,9 +62,9 @@ class BaseAssetManifest(Explorable, Related, ABC):
         manifestVersion: The version of its format.
     """
 
-    hashAlg: HashAlgorithm  # noqa: N815 - the name in the document
+    hashAlg: HashAlgorithm
     paths: list[BaseManifestPath]
-    manifestVersion: ManifestVersion  # noqa: N815
+    manifestVersion: ManifestVersion
 
     def __init__(self, *, paths: list[BaseManifestPath], hash_alg: HashAlgorithm) -> None:
         self.paths = paths

@@ -15,12 +15,13 @@ __all__ = ["decode_manifest", "validate_manifest"]
 def decode_manifest(manifest: Union[str, bytes], *, strict: bool = False) -> BaseAssetManifest:
     """Reads a manifest of any version.
 
-    Its entries are held in native columns: `paths` behaves as a list, and makes an object of an entry when it is touched.
+    Its entries are held in native columns: `paths` behaves as a list, and makes an object of an entry when it is
+    touched.
 
     Args:
-        manifest: The JSON text; of bytes, UTF-8, UTF-16 and UTF-32 are taken, as `json.loads` takes them.
-        strict: Refuses what is accepted for the reference's sake: duplicate paths, paths that lead out of a root or are
-            both a file and a directory, negative sizes, and totals that don't add up.
+        manifest: The JSON text; of bytes, UTF-8, UTF-16 and UTF-32 are taken, as by `json.loads`.
+        strict: Refuses what is accepted for the reference's sake: duplicate paths, paths that lead out of a root or
+            are both a file and a directory, negative sizes, and totals that don't add up.
 
     Raises:
         ManifestDecodeValidationError: The version is not known, or the manifest is not valid.

@@ -25,8 +25,8 @@ def load_manifest(
     """Loads a manifest of any version.
 
     Args:
-        source: A path, `s3://bucket/key`, or the JSON itself as text or bytes. Text is JSON if its first character that is
-            not blank is `{`.
+        source: A path, `s3://bucket/key`, or the JSON itself as text or bytes. Text is JSON if its first character
+            that is not blank is `{`.
         strict: As for `decode_manifest`.
         session: The boto3 session to get an S3 object with.
         fetch_object: Gets an S3 object.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Type
+from typing import ClassVar
 
 from .base_manifest import BaseAssetManifest, BaseManifestPath
 from .versions import ManifestVersion
@@ -14,14 +14,14 @@ class BaseManifestModel:
     """The classes of one version."""
 
     manifest_version: ManifestVersion = ManifestVersion.UNDEFINED
-    AssetManifest: Type[BaseAssetManifest]
-    Path: Type[BaseManifestPath]
+    AssetManifest: type[BaseAssetManifest]
+    Path: type[BaseManifestPath]
 
 
 class ManifestModelRegistry:
     """Finds the model of a version."""
 
-    _asset_manifest_mapping: ClassVar[dict[ManifestVersion, Type[BaseManifestModel]]] = {}
+    _asset_manifest_mapping: ClassVar[dict[ManifestVersion, type[BaseManifestModel]]] = {}
 
     @classmethod
     def register(cls) -> None:
@@ -37,7 +37,7 @@ class ManifestModelRegistry:
         }
 
     @classmethod
-    def get_manifest_model(cls, *, version: ManifestVersion) -> Type[BaseManifestModel]:
+    def get_manifest_model(cls, *, version: ManifestVersion) -> type[BaseManifestModel]:
         """Gives the model of a version.
 
         Raises:

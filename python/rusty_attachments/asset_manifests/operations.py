@@ -37,9 +37,9 @@ class Differences(LazyList["tuple[FileStatus, BaseManifestPath]"]):
 def merge_asset_manifests(manifests: Sequence[BaseAssetManifest]) -> Optional[BaseAssetManifest]:
     """Merges manifests; where several have a path, the last one's entry counts, in the place of the first one's.
 
-    Duplicates within one manifest are settled in the same way. Files of version 2023-03-03 whose paths are directories in
-    another manifest stay beside these; in version 2025-12-04-beta, of a file and a directory with the same path the later
-    manifest's counts.
+    Duplicates within one manifest are settled in the same way. Files of version 2023-03-03 whose paths are directories
+    in another manifest stay beside these; in version 2025-12-04-beta, of a file and a directory with the same path the
+    later manifest's counts.
 
     Args:
         manifests: The manifests, oldest first.
@@ -96,8 +96,8 @@ def filter_manifests(
 ) -> dict[str, list[BaseAssetManifest]]:
     """Keeps the files whose full paths match any of the patterns.
 
-    `*` crosses `/`; a pattern that begins with neither `/` nor `*` nor a drive matches anywhere; one that ends in `/` takes
-    all below. Totals stay as they are, and of duplicates each is kept or not.
+    `*` crosses `/`; a pattern that begins with neither `/` nor `*` nor a drive matches anywhere; one that ends in `/`
+    takes all below. Totals stay as they are, and of duplicates each is kept or not.
 
     Args:
         manifests_by_root: Manifests by the root that goes before their paths.
@@ -119,8 +119,9 @@ def filter_manifests(
 def compute_diff(parent: BaseAssetManifest, current: BaseAssetManifest) -> BaseAssetManifest:
     """Computes the diff manifest that leads from one snapshot to another.
 
-    An entry counts as changed if its contents, size, time or execute bit differ. Of duplicate paths the last entry counts. A
-    directory that became a file, or the other way, is deleted and added. `totalSize` is that of the entries in the diff.
+    An entry counts as changed if its contents, size, time or execute bit differ. Of duplicate paths the last entry
+    counts. A directory that became a file, or the other way, is deleted and added. `totalSize` is that of the entries
+    in the diff.
 
     Args:
         parent: A snapshot of version 2025-12-04-beta; the diff carries its hash.
@@ -136,8 +137,8 @@ def compute_diff(parent: BaseAssetManifest, current: BaseAssetManifest) -> BaseA
 def apply_diffs(snapshot: BaseAssetManifest, diffs: Sequence[BaseAssetManifest]) -> BaseAssetManifest:
     """Applies diff manifests in order, each to what the one before has made.
 
-    Changed files keep their place, new ones come last. Files below a deleted directory are deleted only by name. Deleting
-    what is not there changes nothing.
+    Changed files keep their place, new ones come last. Files below a deleted directory are deleted only by name.
+    Deleting what is not there changes nothing.
 
     Raises:
         NotImplementedError: The first is no snapshot of version 2025-12-04-beta, another is no diff, or the hash

@@ -141,7 +141,7 @@ fn check_clashes(directories: &[Directory], files: &FileTable) -> Result<()> {
         .iter()
         .map(|directory| directory.path.as_ref())
         .find(|path| is_file(path))
-        .or_else(|| (0..files.len()).filter_map(|row| parent_file(files.path(row).as_bytes(), &is_file)).next());
+        .or_else(|| (0..files.len()).find_map(|row| parent_file(files.path(row).as_bytes(), &is_file)));
     match clash {
         Some(path) => Err(Error::ManifestInvalid(format!("{:?} would be a file and a directory", show(path)))),
         None => Ok(()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Type
+from typing import Any
 
 from ... import _native
 from ...exceptions import ManifestDecodeValidationError
@@ -36,7 +36,7 @@ class AssetManifest(BaseAssetManifest):
         totalSize: The sum of the sizes in bytes, as the manifest gives it.
     """
 
-    totalSize: int  # noqa: N815 - the name in the document
+    totalSize: int
 
     def __init__(self, *, hash_alg: HashAlgorithm, paths: list[BaseManifestPath], total_size: int) -> None:
         if hash_alg not in SUPPORTED_HASH_ALGS:
@@ -90,5 +90,5 @@ class ManifestModel(BaseManifestModel):
     """The classes of version 2023-03-03."""
 
     manifest_version: ManifestVersion = ManifestVersion.v2023_03_03
-    AssetManifest: Type[AssetManifest] = AssetManifest
-    Path: Type[ManifestPath] = ManifestPath
+    AssetManifest: type[AssetManifest] = AssetManifest
+    Path: type[ManifestPath] = ManifestPath

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Optional, Type, cast
+from typing import Any, Optional, cast
 
 from ... import _native
 from ...exceptions import ManifestDecodeValidationError
@@ -53,7 +53,7 @@ class ManifestFilePath(BaseManifestPath):
         deleted: Whether a diff deletes it.
     """
 
-    hash: Optional[str]  # type: ignore[assignment]
+    hash: Optional[str]  # type: ignore[assignment,unused-ignore]
     runnable: bool
     chunkhashes: Optional[list[str]]
     symlink_target: Optional[str]
@@ -87,7 +87,7 @@ class ManifestFilePath(BaseManifestPath):
             return NotImplemented
         return self._values() == other._values()
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment,unused-ignore]
 
     def _values(self) -> tuple[object, ...]:
         return (
@@ -126,9 +126,9 @@ class AssetManifest(BaseAssetManifest):
         parentManifestHash: The hash of the manifest that a diff is against.
     """
 
-    totalSize: int  # noqa: N815 - the name in the document
+    totalSize: int
     dirs: list[ManifestDirectoryPath]
-    parentManifestHash: Optional[str]  # noqa: N815
+    parentManifestHash: Optional[str]
 
     def __init__(
         self,
@@ -192,6 +192,6 @@ class ManifestModel(BaseManifestModel):
     """The classes of version 2025-12-04-beta."""
 
     manifest_version: ManifestVersion = ManifestVersion.v2025_12_04_beta
-    AssetManifest: Type[AssetManifest] = AssetManifest
-    Path: Type[ManifestFilePath] = ManifestFilePath
-    Directory: Type[ManifestDirectoryPath] = ManifestDirectoryPath
+    AssetManifest: type[AssetManifest] = AssetManifest
+    Path: type[ManifestFilePath] = ManifestFilePath
+    Directory: type[ManifestDirectoryPath] = ManifestDirectoryPath
