@@ -269,7 +269,7 @@ def hash_survey(
     """
     started = time.perf_counter()
     watch = _Watch(callback, len(survey), survey.total_bytes)
-    manifest = watch.hash_survey(survey, hash_cache_dir) if len(survey) else None
+    manifest = None if survey.is_empty else watch.hash_survey(survey, hash_cache_dir)
     watch.tracker.total_time = time.perf_counter() - started
     return watch.tracker.get_summary_statistics(), manifest
 

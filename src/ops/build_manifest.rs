@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use crate::cache::HashCache;
 use crate::error::Result;
 use crate::hash::HashAlgorithm;
-use crate::manifest::{Content, FileTable, Manifest, ManifestVersion};
+use crate::manifest::{CHUNK_SIZE_BYTES, Content, Directory, FileTable, Manifest, ManifestVersion};
 use crate::ops::hash_files::{self, HashFilesRequest, HashReason, HashedFile};
 use crate::ops::survey::Survey;
+use crate::path::ManifestPath;
 use crate::transfer::context::{Context, LogLevel};
+
+/// `S_IXUSR`: what a manifest calls runnable.
+const OWNER_MAY_EXECUTE: u32 = 0o100;
 
 /// A manifest, and how much work it was.
 #[derive(Debug)]
@@ -19,12 +23,14 @@ pub struct BuildReport {
     pub hashed: BTreeMap<HashReason, u64>,
 }
 
-/// Hashes the files of a survey and lists them in a v2023 manifest. `update_cache` says whether new hashes are kept.
+/// Hashes the files of a survey and lists them in a manifest: of v2025, in chunks where they are large, if the survey has what
+/// only that can hold, else of v2023. `update_cache` says whether new hashes are kept.
 ///
 /// # Errors
 /// As [`hash_files::run`].
 pub fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Context) -> Result<BuildReport> {
-    let request = HashFilesRequest { survey, cache, update_cache, read_cache: true, chunk_bytes: None };
+    let chunk_bytes = survey.tree.as_ref().map(|_| CHUNK_SIZE_BYTES.unsigned_abs());
+    let request = HashFilesRequest { survey, cache, update_cache, read_cache: true, chunk_bytes };
     let files = hash_files::run(&request, context)?;
     let mut hashed = BTreeMap::new();
     for reason in files.iter().filter_map(|file| file.reason) {
@@ -48,12 +54,19 @@ fn manifest_of(survey: &Survey, files: &[HashedFile]) -> Manifest {
         let size = file.stamp.size_bytes.cast_signed();
         total_size_bytes = total_size_bytes.saturating_add(size);
         table.push(survey.files.path(index), content_of(file), size, file.stamp.mtime_micros());
+        if survey.tree.is_some() && file.stamp.mode & OWNER_MAY_EXECUTE != 0 {
+            table.mark_last_runnable();
+        }
     }
+    for (link, target) in survey.tree.iter().flat_map(|tree| &tree.symlinks) {
+        table.push(ManifestPath::from_wtf8(link), Content::Symlink(ManifestPath::from_wtf8(target)), 0, 0);
+    }
+    let directories = survey.tree.iter().flat_map(|tree| tree.directories.iter());
     Manifest {
-        version: ManifestVersion::V2023_03_03,
+        version: if survey.tree.is_some() { ManifestVersion::V2025_12_04 } else { ManifestVersion::V2023_03_03 },
         hash_algorithm: HashAlgorithm::Xxh128,
         files: table,
-        directories: Vec::new(),
+        directories: directories.map(|path| Directory { path: path.into(), deleted: false }).collect(),
         total_size_bytes,
         parent_manifest_hash: None,
     }

@@ -109,7 +109,7 @@ struct Unit {
 /// # Errors
 /// [`crate::Error::SourceFile`] for the first file that can't be hashed, [`crate::Error::Cancelled`].
 pub fn run(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
-    let Survey { root, files, seen } = request.survey;
+    let Survey { root, files, seen, .. } = request.survey;
     let keys: PathList = files.iter().zip(seen).map(|(path, seen)| root.resolved_key(path, seen)).collect();
     let units = units(request);
     let known = look_up(request, &keys, &units);
@@ -273,7 +273,7 @@ impl Batch<'_> {
 
     /// What was known and what was read, by file.
     fn collect(&self, unknown: &[usize], read: Vec<Option<Read>>) -> Result<Vec<HashedFile>> {
-        let Survey { root, files, seen } = self.request.survey;
+        let Survey { root, files, seen, .. } = self.request.survey;
         let mut all: Vec<HashedFile> = seen
             .iter()
             .map(|seen| HashedFile { hashes: Vec::with_capacity(1), stamp: seen.stamp, reason: None })

@@ -1,6 +1,7 @@
 //! Use cases, one verb a file.
 
 pub mod build_manifest;
+pub mod collect_tree;
 pub mod diff_tree;
 pub mod download;
 pub mod fetch_manifests;

@@ -1,5 +1,6 @@
 //! Looking at all files of a list once: their sizes and times serve totals, diffs and the hash cache.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Error, Result, SourceProblem};
@@ -31,6 +32,17 @@ pub struct Survey {
     pub files: PathList,
     /// What was seen of each.
     pub seen: Vec<SeenFile>,
+    /// What the tree has beside files, where it was collected for a manifest that can hold that.
+    pub tree: Option<TreeParts>,
+}
+
+/// What a tree has beside regular files; paths are relative to the root (WTF-8).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeParts {
+    /// Its directories, sorted.
+    pub directories: PathList,
+    /// Its links, with their targets relative to the root.
+    pub symlinks: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Survey {
@@ -49,6 +61,7 @@ impl Survey {
             root: self.root.reopen()?,
             files: indices.iter().map(|index| self.files.get(*index)).collect(),
             seen: indices.iter().map(|index| self.seen[*index].clone()).collect(),
+            tree: None,
         })
     }
 }
@@ -87,5 +100,5 @@ pub fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
         files.iter().zip(&seen).filter(|(_, seen)| seen.is_some()).map(|(path, _)| path).collect()
     };
     let seen = seen.drain(..).flatten().collect();
-    Ok(Survey { root, files, seen })
+    Ok(Survey { root, files, seen, tree: None })
 }

@@ -16,12 +16,14 @@ use super::manifest::{manifest_from_python, manifest_to_python};
 use super::manifest_text::{string_from_wtf8, with_wtf8};
 use super::pump::{Caller, Operation};
 use crate::cache::HashCache;
-use crate::fs::glob::{self, GlobRequest};
+use crate::fs::collect::SymlinkPolicy;
+use crate::fs::glob::{self, GlobRequest, Selection};
 use crate::fs::open::LinkPolicy;
 use crate::fs::path_list::PathList;
 use crate::grouping::{self, FileSystemLocation};
 use crate::ops;
 use crate::ops::build_manifest::BuildReport;
+use crate::ops::collect_tree::CollectTreeRequest;
 use crate::ops::diff_tree::Difference;
 use crate::ops::hash_files::HashReason;
 use crate::ops::prepare_inputs::{PrepareRequest, Prepared};
@@ -33,6 +35,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<FileSurvey>()?;
     module.add_function(wrap_pyfunction!(glob_files, module)?)?;
     module.add_function(wrap_pyfunction!(survey_files, module)?)?;
+    module.add_function(wrap_pyfunction!(collect_tree, module)?)?;
     module.add_function(wrap_pyfunction!(build_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(diff_tree, module)?)?;
     module.add_function(wrap_pyfunction!(prepare_inputs, module)?)?;
@@ -106,6 +109,13 @@ impl FileSurvey {
         self.survey.files.len()
     }
 
+    /// Whether there is nothing at all for a manifest.
+    #[getter]
+    fn is_empty(&self) -> bool {
+        let tree = self.survey.tree.as_ref();
+        self.survey.files.is_empty() && tree.is_none_or(|tree| tree.directories.is_empty() && tree.symlinks.is_empty())
+    }
+
     /// The size of all files in bytes.
     #[getter]
     fn total_bytes(&self) -> u64 {
@@ -175,7 +185,39 @@ pub(crate) fn survey_files(
     )
 }
 
-/// Hashes the files of a survey. The result: a v2023 manifest, and how many files were read, by why.
+/// Looks at a tree with its directories and links, for a v2025 manifest. The result: a `FileSurvey`.
+#[pyfunction]
+pub(crate) fn collect_tree(
+    py: Python<'_>,
+    root: &Bound<'_, PyString>,
+    patterns: (Vec<Bound<'_, PyString>>, Vec<Bound<'_, PyString>>),
+    policy: &str,
+) -> PyResult<Operation> {
+    let root = os_path(root)?;
+    let texts = |patterns: &[Bound<'_, PyString>]| -> PyResult<Vec<Vec<u8>>> {
+        patterns.iter().map(|pattern| with_wtf8(pattern, <[u8]>::to_vec)).collect()
+    };
+    let selection = Selection::new(&texts(&patterns.0)?, &texts(&patterns.1)?)
+        .map_err(|error| super::errors::to_py_err(py, &error))?;
+    let policy = match policy {
+        "COLLAPSE_ESCAPING" => SymlinkPolicy::CollapseEscaping,
+        "COLLAPSE_ALL" => SymlinkPolicy::CollapseAll,
+        "EXCLUDE_ESCAPING" => SymlinkPolicy::ExcludeEscaping,
+        "EXCLUDE_ALL" => SymlinkPolicy::ExcludeAll,
+        other => return Err(PyValueError::new_err(format!("Unknown policy for symbolic links: {other}"))),
+    };
+    Operation::start_blocking(
+        py,
+        Caller::default(),
+        move |context| {
+            let request = CollectTreeRequest { root: &root, selection: &selection, policy };
+            ops::collect_tree::run(&request, context)
+        },
+        |py, survey| Ok(Bound::new(py, FileSurvey { survey: Arc::new(survey) })?.into_any().unbind()),
+    )
+}
+
+/// Hashes the files of a survey. The result: a v2023 or v2025 manifest, and how many files were read, by why.
 #[pyfunction]
 #[pyo3(signature = (survey, cache_folder, tracker = None, update_cache = true))]
 pub(crate) fn build_manifest(

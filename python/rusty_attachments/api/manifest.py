@@ -6,15 +6,16 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from .. import _native
 from .._diff import _nothing, compare_manifest, diff_survey
 from .._glob import _glob_config, _glob_paths, find_files
 from .._submission import hash_survey
 from .._utils import _get_long_path_compatible_path
-from ..asset_manifests import BaseAssetManifest, HashAlgorithm, hash_data
+from ..asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data
 from ..asset_manifests.decode import decode_manifest
 from ..asset_manifests.operations import merge_asset_manifests
 from ..models import FileStatus, ManifestDiff, ManifestMerge, ManifestSnapshot
@@ -25,6 +26,19 @@ from ._utils import _read_manifests
 _Print = Callable[[Any], None]
 _Progress = Callable[[ProgressReportMetadata], bool]
 _Telemetry = Callable[[SummaryStatistics], None]
+
+
+class SymlinkPolicy(str, Enum):
+    """What becomes of symbolic links; one escapes if what it points to is not listed itself."""
+
+    COLLAPSE_ESCAPING = "COLLAPSE_ESCAPING"
+    """Links stay links; those that escape are replaced by what they point to."""
+    COLLAPSE_ALL = "COLLAPSE_ALL"
+    """All links are replaced by what they point to."""
+    EXCLUDE_ESCAPING = "EXCLUDE_ESCAPING"
+    """Links stay links; those that escape are left out."""
+    EXCLUDE_ALL = "EXCLUDE_ALL"
+    """All links are left out."""
 
 
 def _glob_files(
@@ -66,6 +80,8 @@ def _manifest_snapshot(
     hashing_progress_callback: Optional[_Progress] = None,
     telemetry_callback: Optional[_Telemetry] = None,
     hash_cache_dir: Optional[str] = None,
+    manifest_version: ManifestVersion = ManifestVersion.v2023_03_03,
+    symlink_policy: Union[SymlinkPolicy, str] = SymlinkPolicy.COLLAPSE_ESCAPING,
 ) -> Optional[ManifestSnapshot]:
     """Writes a manifest of a directory's files, or of those that differ from an earlier manifest.
 
@@ -82,6 +98,8 @@ def _manifest_snapshot(
         hashing_progress_callback: Called with progress; cancels once it returns something false.
         telemetry_callback: Called with statistics.
         hash_cache_dir: The directory of the hash cache; `~/.deadline/job_attachments` by default.
+        manifest_version: The format. Version 2025-12-04-beta also lists directories, links and execute bits.
+        symlink_policy: What becomes of links in that version; 2023-03-03 lists what they point to.
 
     Returns:
         The root and the manifest's path, or `None` where there is nothing to list.
@@ -90,9 +108,19 @@ def _manifest_snapshot(
         AssetSyncCancelledError: The callback asked to stop.
         AssetSyncError: A file can't be hashed.
         OSError: A directory can't be read, or the manifest can't be written.
+        NotImplementedError: `diff` with version 2025-12-04-beta.
     """
     config = _glob_config(include, exclude, include_exclude_config)
-    survey = _survey(root, config.include_glob, config.exclude_glob)
+    if manifest_version == ManifestVersion.v2025_12_04_beta:
+        if diff:
+            raise NotImplementedError("A snapshot with diff is not supported for version 2025-12-04-beta.")
+        patterns = (config.include_glob, config.exclude_glob)
+        base = os.path.abspath(root)  # noqa: PTH100 (normalises too)
+        survey = _native.collect_tree(base, patterns, SymlinkPolicy(symlink_policy).value).run()
+    elif manifest_version == ManifestVersion.v2023_03_03:
+        survey = _survey(root, config.include_glob, config.exclude_glob)
+    else:
+        raise NotImplementedError(f"Creation of manifest version {manifest_version} is not supported.")
     show = _Show(print_function_callback, hashing_progress_callback, telemetry_callback, hash_cache_dir)
     if diff:
         with open(diff) as file:  # noqa: PTH123 (the reference's way of naming what is missing)

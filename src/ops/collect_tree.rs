@@ -1,0 +1,39 @@
+//! Surveying a tree with its directories, links and execute bits, for a v2025 manifest.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::fs::collect::{self, CollectRequest, SymlinkPolicy};
+use crate::fs::glob::Selection;
+use crate::fs::open::LinkPolicy;
+use crate::ops::survey::{self, Survey, SurveyRequest, TreeParts};
+use crate::transfer::context::{Context, LogLevel};
+
+/// What to survey.
+pub struct CollectTreeRequest<'a> {
+    /// The root, absolute and normalised.
+    pub root: &'a Path,
+    /// Which paths.
+    pub selection: &'a Selection,
+    /// What becomes of links.
+    pub policy: SymlinkPolicy,
+}
+
+/// Surveys a tree. Links that are left out against the caller's wish are logged as warnings.
+///
+/// # Errors
+/// [`crate::Error::Io`] for a directory that can't be read, [`crate::Error::Cancelled`].
+pub fn run(request: &CollectTreeRequest<'_>, context: &Context) -> Result<Survey> {
+    let is_cancelled = || context.cancel.is_cancelled();
+    let CollectTreeRequest { root, selection, policy } = *request;
+    let collected = collect::collect(&CollectRequest { root, selection, policy, is_cancelled: &is_cancelled })?;
+    context.check_cancelled(super::hash_files::CANCELLED)?;
+    for warning in collected.warnings {
+        context.log(LogLevel::Warning, "upload", || warning);
+    }
+    // Links that stay links are no files here; those that are collapsed are followed.
+    let request = SurveyRequest { root, files: &collected.files, links: LinkPolicy::Follow, may_vanish: true };
+    let survey = survey::run(&request, context)?;
+    let tree = TreeParts { directories: collected.directories, symlinks: collected.symlinks };
+    Ok(Survey { tree: Some(tree), ..survey })
+}
