@@ -7,5 +7,6 @@ mod layers;
 mod local_caches;
 mod local_hashing;
 mod manifest;
+mod path_mapping;
 mod rig;
 mod upload;

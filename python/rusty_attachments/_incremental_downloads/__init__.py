@@ -1,0 +1,1 @@
+"""Downloading the outputs of a queue's jobs as they come."""
