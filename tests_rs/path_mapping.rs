@@ -56,7 +56,9 @@ proptest! {
     fn parts_survive_being_joined(path in text(), format in either(PathFormat::Posix, PathFormat::Windows)) {
         let parts = PureParts::new(&path, format, WindowsPrefixes::Current);
         // As in pathlib before 3.12, `.\C:` loses its dot and reads as a drive afterwards.
-        prop_assume!(!parts.anchor.is_empty() || !parts.names.first().is_some_and(|name| name.contains(&b':')));
+        if parts.anchor.is_empty() && parts.names.first().is_some_and(|name| name.contains(&b':')) {
+            return Ok(());
+        }
         let joined = join(&parts.anchor, &parts.names, format);
         let again = PureParts::new(&joined, format, WindowsPrefixes::Current);
         prop_assert_eq!(&again.names, &parts.names);

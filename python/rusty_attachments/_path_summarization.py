@@ -176,7 +176,7 @@ class PathSummary:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _os_path(path_format: PathFormat) -> Any:  # noqa: ANN401 - a module
+def _os_path(path_format: PathFormat) -> Any:
     return ntpath if path_format == PathFormat.WINDOWS else posixpath
 
 

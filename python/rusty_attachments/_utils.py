@@ -171,7 +171,7 @@ def _retry(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def call(*args: Any, **kwargs: Any) -> Any:
             if isinstance(delay, tuple):
                 pause = random.uniform(*delay)
             elif isinstance(delay, (int, float)):

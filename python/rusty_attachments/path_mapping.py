@@ -35,7 +35,7 @@ _IS_CLASSIC_PATHLIB = sys.version_info < (3, 12)
 """Until Python 3.12, `pathlib` read the beginning of some Windows paths in another way."""
 
 
-def _name(value: Any) -> str:  # noqa: ANN401 - an enum of either package, or a string
+def _name(value: Any) -> str:
     return str(getattr(value, "value", value))
 
 

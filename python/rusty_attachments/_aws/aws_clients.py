@@ -80,7 +80,7 @@ def get_s3_client(
         ),
     )
 
-    def add_expected_bucket_owner(params: dict[str, Any], model: Any, **_: Any) -> None:  # noqa: ANN401
+    def add_expected_bucket_owner(params: dict[str, Any], model: Any, **_: Any) -> None:
         if "ExpectedBucketOwner" in model.input_shape.members:
             account_id = get_account_id(session=session)
             if account_id:
@@ -91,7 +91,7 @@ def get_s3_client(
 
 
 @lru_cache(maxsize=MAX_SIZE_CACHE)
-def get_s3_transfer_manager(s3_client: BaseClient) -> Any:  # noqa: ANN401 - s3transfer has no types
+def get_s3_transfer_manager(s3_client: BaseClient) -> Any:
     """A transfer manager of boto3 with its defaults."""
     from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
