@@ -199,7 +199,9 @@ def test_settings_prefixes(bucket, prefix, parts, time):
     }
     for name, arguments in calls.items():
         ours = outcome(getattr(models.JobAttachmentS3Settings(bucket, prefix), name), *arguments)
-        theirs = outcome(getattr(reference_models.JobAttachmentS3Settings(bucket, prefix), name), *arguments)
+        theirs = quietly(
+            outcome, getattr(reference_models.JobAttachmentS3Settings(bucket, prefix), name), *arguments
+        )
         assert ours == theirs, name
 
 
