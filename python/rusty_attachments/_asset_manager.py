@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from . import _native
+from ._submission import LocalSubmission
 from ._uploader import S3AssetUploader
 from .asset_manifests import ManifestVersion
 from .exceptions import JobAttachmentsError, MissingS3BucketError, MissingS3RootPrefixError
@@ -28,7 +29,7 @@ _Callback = Callable[[ProgressReportMetadata], bool]
 _UploadOne = Callable[[AssetRootManifest, JobAttachmentS3Settings, str, ProgressTracker], tuple[str, str]]
 
 
-class S3AssetManager:
+class S3AssetManager(LocalSubmission):
     """Makes manifests of a submission's files, and uploads both.
 
     Args:

@@ -3,16 +3,46 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
+from . import _native
+from ._utils import _join_s3_paths
 from .asset_manifests import BaseAssetManifest, HashAlgorithm, hash_data
+from .models import JobAttachmentS3Settings
+
+Metadata = Mapping[str, Mapping[str, str]]
 
 logger = logging.getLogger("rusty_attachments.upload")
 
 
 class ManifestFiles:
     """Names manifests after their roots, and writes local copies of them."""
+
+    def _prepare(
+        self,
+        settings: JobAttachmentS3Settings,
+        manifest: BaseAssetManifest,
+        source_root: Path,
+        partial_prefix: Optional[str],
+        name_suffix: str,
+        file_name: Optional[str],
+        write_dir: Optional[str],
+        metadata: Metadata,
+    ) -> PreparedManifest:
+        hash_alg, text, name = self._gather_upload_metadata(
+            manifest=manifest, source_root=source_root, manifest_name_suffix=name_suffix
+        )
+        name = file_name or name
+        partial_key = _join_s3_paths(partial_prefix, name) if partial_prefix else name
+        full_key = settings.add_root_and_manifest_folder_prefix(partial_key)
+        if write_dir:
+            self._write_local_manifest(write_dir, name, full_key, manifest)
+        document = None
+        if partial_prefix:
+            document = make_document(full_key, text, metadata)
+        return PreparedManifest(partial_key, hash_data(text, hash_alg), document)
 
     @staticmethod
     def _gather_upload_metadata(
@@ -74,6 +104,31 @@ class ManifestFiles:
         mapping = {"local_file": manifest_name, "s3_key": full_manifest_key}
         with path.open("a") as file:
             file.write(f"{mapping}\n")
+
+
+class PreparedManifest:
+    """A manifest, ready to be uploaded."""
+
+    __slots__ = ("document", "partial_key", "text_hash")
+
+    def __init__(
+        self, partial_key: str, text_hash: str, document: Optional[_native.DocumentArguments]
+    ) -> None:
+        self.partial_key = partial_key
+        self.text_hash = text_hash
+        self.document = document
+
+
+def make_document(key: str, body: bytes, extra_args: Mapping[str, Any]) -> _native.DocumentArguments:
+    unknown = set(extra_args) - {"Metadata", "ContentType"}
+    if unknown:
+        raise ValueError(f"Only Metadata and ContentType can be given for an object, not {sorted(unknown)}")
+    return {
+        "key": key,
+        "body": body,
+        "metadata": dict(extra_args.get("Metadata", {})),
+        "content_type": extra_args.get("ContentType"),
+    }
 
 
 def _encoded(root: str) -> bytes:

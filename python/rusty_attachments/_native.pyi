@@ -77,6 +77,16 @@ class UploadArguments(TypedDict):
     force_check: bool
     small_file_threshold: int
     follow_links: bool
+    trust_cache_seconds: float
+    resume_within_seconds: float
+    buffer_bytes: int
+
+class SnapshotArguments(TypedDict):
+    manifest: BaseAssetManifest
+    root: Path
+    folder: Path
+    document: tuple[str, bytes]
+    follow_links: bool
 
 class DownloadArguments(TypedDict):
     bucket: str
@@ -96,6 +106,10 @@ class Operation:
 
 def wait(operation: Operation) -> Awaitable[None]: ...
 def upload(store: StoreArguments, tracker: Optional[Any], request: UploadArguments) -> Operation: ...
+def snapshot(tracker: Optional[Any], request: SnapshotArguments) -> Operation: ...
+def abort_stale_uploads(
+    store: StoreArguments, place: tuple[str, str], older_than_seconds: float
+) -> Operation: ...
 def sample_check_cache(
     store: StoreArguments, manifest: BaseAssetManifest, place: tuple[str, str], check_cache_dir: str
 ) -> Operation: ...

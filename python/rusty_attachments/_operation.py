@@ -16,11 +16,20 @@ class StoreArguments(TypedDict):
 
     session: Optional[Any]
     max_connections: Optional[int]
+    checksums: bool
 
 
-def store_arguments(session: Optional[Any], max_connections: Optional[int] = None) -> StoreArguments:
-    """Names an S3 endpoint: that of a boto3 session, or of the environment where there is none."""
-    return {"session": session, "max_connections": max_connections}
+def store_arguments(
+    session: Optional[Any], max_connections: Optional[int] = None, checksums: bool = True
+) -> StoreArguments:
+    """Names an S3 endpoint: that of a boto3 session, or of the environment where there is none.
+
+    Args:
+        session: The boto3 session, or `None`.
+        max_connections: The most requests under way at once.
+        checksums: Whether requests carry checksums that S3 does not ask for.
+    """
+    return {"session": session, "max_connections": max_connections, "checksums": checksums}
 
 
 async def run_async(operation: Operation) -> Any:

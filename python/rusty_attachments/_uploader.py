@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import _native
-from ._manifest_files import ManifestFiles
-from ._operation import run_async, store_arguments
+from ._manifest_files import ManifestFiles, Metadata, make_document
+from ._operation import StoreArguments, run_async, store_arguments
+from ._upload_options import UploadOptions
 from ._utils import _is_relative_to, _join_s3_paths
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm, hash_data
 from .caches import S3CheckCache, S3CheckCacheEntry
 from .exceptions import AssetSyncCancelledError, AssetSyncError
-from .models import JobAttachmentS3Settings
+from .models import S3_MANIFEST_FOLDER_NAME, JobAttachmentS3Settings
 from .progress_tracker import ProgressTracker
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ S3_MULTIPART_UPLOAD_CHUNK_SIZE: int = 8 * 1024 * 1024
 """Bodies up to this many bytes go in one request; larger ones in parts of at least this size."""
 S3_UPLOAD_MAX_CONCURRENCY: int = 10
 
-_Metadata = Mapping[str, Mapping[str, str]]
+_CANCELLED = "File upload cancelled."
 
 
 class S3AssetUploader(ManifestFiles):
@@ -40,6 +41,7 @@ class S3AssetUploader(ManifestFiles):
         s3_max_pool_connections: The most requests under way at once.
         small_file_threshold_multiplier: Files of up to this many times 8 MiB go many at a time; larger ones
             one after another, each in parallel parts.
+        options: What the reference has no argument for.
 
     Raises:
         AssetSyncError: A setting is not positive.
@@ -51,6 +53,7 @@ class S3AssetUploader(ManifestFiles):
         *,
         s3_max_pool_connections: int,
         small_file_threshold_multiplier: int,
+        options: UploadOptions = UploadOptions(),  # noqa: B008 - frozen
     ) -> None:
         for name, value in (
             ("small_file_threshold_multiplier", small_file_threshold_multiplier),
@@ -62,6 +65,7 @@ class S3AssetUploader(ManifestFiles):
                 )
         self._session = session
         self._max_connections = s3_max_pool_connections
+        self.options = options
         self.small_file_threshold = S3_MULTIPART_UPLOAD_CHUNK_SIZE * small_file_threshold_multiplier
         divisor = min(small_file_threshold_multiplier, S3_UPLOAD_MAX_CONCURRENCY)
         self.num_upload_workers = max(1, int(s3_max_pool_connections / divisor))
@@ -77,7 +81,7 @@ class S3AssetUploader(ManifestFiles):
         s3_check_cache_dir: Optional[str] = None,
         manifest_write_dir: Optional[str] = None,
         manifest_name_suffix: str = "input",
-        manifest_metadata: _Metadata = {},  # noqa: B006 - the reference's default, never changed
+        manifest_metadata: Metadata = {},  # noqa: B006 - the reference's default, never changed
         manifest_file_name: Optional[str] = None,
         asset_root: Optional[Path] = None,
         force_s3_check: Optional[bool] = None,
@@ -131,7 +135,8 @@ class S3AssetUploader(ManifestFiles):
             force_s3_check,
             prepared.document,
         )
-        self._finish(operation.run(), progress_tracker)
+        operation.run()
+        self._report_end(progress_tracker, _CANCELLED)
         return (prepared.partial_key, prepared.text_hash)
 
     async def upload_assets_async(
@@ -144,7 +149,7 @@ class S3AssetUploader(ManifestFiles):
         s3_check_cache_dir: Optional[str] = None,
         manifest_write_dir: Optional[str] = None,
         manifest_name_suffix: str = "input",
-        manifest_metadata: _Metadata = {},  # noqa: B006 - never changed
+        manifest_metadata: Metadata = {},  # noqa: B006 - never changed
         manifest_file_name: Optional[str] = None,
         asset_root: Optional[Path] = None,
         force_s3_check: Optional[bool] = None,
@@ -173,7 +178,8 @@ class S3AssetUploader(ManifestFiles):
             force_s3_check,
             prepared.document,
         )
-        self._finish(await run_async(operation), progress_tracker)
+        await run_async(operation)
+        self._report_end(progress_tracker, _CANCELLED)
         return (prepared.partial_key, prepared.text_hash)
 
     def upload_input_files(
@@ -211,7 +217,8 @@ class S3AssetUploader(ManifestFiles):
             force_s3_check,
             None,
         )
-        self._finish(operation.run(), progress_tracker)
+        operation.run()
+        self._report_end(progress_tracker, _CANCELLED)
 
     def upload_object_to_cas(
         self,
@@ -283,7 +290,7 @@ class S3AssetUploader(ManifestFiles):
         """
         if base_dir_path is not None and not self._is_file_within_directory(local_path, base_dir_path):
             return
-        store = store_arguments(self._session, self._max_connections)
+        store = self._store()
         place = (s3_bucket, s3_upload_key)
         _native.put_local_file(store, progress_tracker, local_path, place).run()
 
@@ -309,8 +316,8 @@ class S3AssetUploader(ManifestFiles):
             JobAttachmentsS3ClientError: S3 refused the request.
         """
         body = bytes.read()
-        document = _document(key, body, extra_args)
-        _native.put_bytes(store_arguments(self._session, self._max_connections), bucket, document).run()
+        document = make_document(key, body, extra_args)
+        _native.put_bytes(self._store(), bucket, document).run()
         if progress_handler is not None:
             progress_handler(len(body))
 
@@ -327,7 +334,7 @@ class S3AssetUploader(ManifestFiles):
         Raises:
             JobAttachmentsS3ClientError: S3 refused the request.
         """
-        store = store_arguments(self._session, self._max_connections)
+        store = self._store()
         return _native.head_object(store, bucket, key).run() is not None
 
     def verify_hash_cache_integrity(
@@ -348,7 +355,7 @@ class S3AssetUploader(ManifestFiles):
         Returns:
             Whether all that were asked for are there.
         """
-        store = store_arguments(self._session, self._max_connections)
+        store = self._store()
         folder = _cache_dir(s3_check_cache_dir)
         return bool(_native.sample_check_cache(store, manifest, (s3_bucket, s3_cas_prefix), folder).run())
 
@@ -366,6 +373,82 @@ class S3AssetUploader(ManifestFiles):
             )
             cache.remove_cache()
 
+    def abort_stale_uploads(
+        self,
+        job_attachment_settings: JobAttachmentS3Settings,
+        older_than: timedelta = timedelta(days=1),
+    ) -> list[str]:
+        """Drops uploads of large files that were begun and never finished: they cost storage.
+
+        Only uploads to keys that name their contents, below the root prefix, are dropped.
+
+        Args:
+            job_attachment_settings: The bucket and root prefix.
+            older_than: How long ago they have to have been begun. Younger ones may be under way.
+
+        Returns:
+            `s3://bucket/key` of each upload that was dropped.
+
+        Raises:
+            JobAttachmentsS3ClientError: S3 refused a request. Listing needs `s3:ListBucketMultipartUploads`,
+                dropping `s3:AbortMultipartUpload`.
+        """
+        place = (job_attachment_settings.s3BucketName, job_attachment_settings.full_cas_prefix())
+        dropped: list[str] = _native.abort_stale_uploads(
+            self._store(), place, older_than.total_seconds()
+        ).run()
+        return dropped
+
+    def _snapshot_assets(
+        self,
+        snapshot_dir: Path,
+        manifest: BaseAssetManifest,
+        source_root: Path,
+        partial_manifest_prefix: Optional[str] = None,
+        file_system_location_name: Optional[str] = None,
+        progress_tracker: Optional[ProgressTracker] = None,
+        manifest_name_suffix: str = "input",
+        manifest_file_name: Optional[str] = None,
+        asset_root: Optional[Path] = None,
+    ) -> tuple[str, str]:
+        """Copies the files of a manifest, and then the manifest, into a directory laid out like a root prefix.
+
+        Args:
+            snapshot_dir: The directory.
+            manifest: The files. Its paths are left sorted.
+            source_root: As for `upload_assets`, and so are the other arguments.
+            partial_manifest_prefix: Where the manifest goes, below `Manifests`.
+            file_system_location_name: Not used; kept for callers of the reference.
+            progress_tracker: Told of bytes; may cancel.
+            manifest_name_suffix: How the manifest's name ends.
+            manifest_file_name: The manifest's name, instead of one made from the root.
+            asset_root: Where the files are, if not at `source_root`.
+
+        Returns:
+            The manifest's path below `Manifests`, and the hash of its text.
+        """
+        hash_alg, text, name = self._gather_upload_metadata(
+            manifest=manifest, source_root=source_root, manifest_name_suffix=manifest_name_suffix
+        )
+        name = manifest_file_name or name
+        partial_key = _join_s3_paths(partial_manifest_prefix, name) if partial_manifest_prefix else name
+        operation = _native.snapshot(
+            progress_tracker,
+            {
+                "manifest": manifest,
+                "root": asset_root or source_root,
+                "folder": snapshot_dir,
+                "document": (f"{S3_MANIFEST_FOLDER_NAME}/{partial_key}", text),
+                "follow_links": not self.options.confine_links,
+            },
+        )
+        operation.run()
+        self._report_end(progress_tracker, "File snapshot cancelled.")
+        return (partial_key, hash_data(text, hash_alg))
+
+    def _store(self) -> StoreArguments:
+        return store_arguments(self._session, self._max_connections, self.options.checksums)
+
     def _begin(
         self,
         manifest: BaseAssetManifest,
@@ -378,7 +461,7 @@ class S3AssetUploader(ManifestFiles):
         document: Optional[_native.DocumentArguments],
     ) -> Operation:
         return _native.upload(
-            store_arguments(self._session, self._max_connections),
+            self._store(),
             progress_tracker,
             {
                 "manifest": manifest,
@@ -389,44 +472,20 @@ class S3AssetUploader(ManifestFiles):
                 "check_cache_dir": check_cache_dir,
                 "force_check": force_s3_check is True,
                 "small_file_threshold": self.small_file_threshold,
-                "follow_links": True,
+                "follow_links": not self.options.confine_links,
+                "trust_cache_seconds": self.options.trust_cache_for.total_seconds(),
+                "resume_within_seconds": self.options.resume_within.total_seconds(),
+                "buffer_bytes": self.options.buffer_bytes,
             },
         )
 
     @staticmethod
-    def _finish(_counts: object, progress_tracker: Optional[ProgressTracker]) -> None:
+    def _report_end(progress_tracker: Optional[ProgressTracker], text: str) -> None:
         """Reports once more at the end, and sees whether that cancelled the call."""
         if progress_tracker is not None:
             progress_tracker.report_progress()
             if not progress_tracker.continue_reporting:
-                raise AssetSyncCancelledError(
-                    "File upload cancelled.", progress_tracker.get_summary_statistics()
-                )
-
-    def _prepare(
-        self,
-        settings: JobAttachmentS3Settings,
-        manifest: BaseAssetManifest,
-        source_root: Path,
-        partial_prefix: Optional[str],
-        name_suffix: str,
-        file_name: Optional[str],
-        write_dir: Optional[str],
-        metadata: _Metadata,
-    ) -> _Prepared:
-        hash_alg, text, name = self._gather_upload_metadata(
-            manifest=manifest, source_root=source_root, manifest_name_suffix=name_suffix
-        )
-        name = file_name or name
-        partial_key = _join_s3_paths(partial_prefix, name) if partial_prefix else name
-        full_key = settings.add_root_and_manifest_folder_prefix(partial_key)
-        if write_dir:
-            self._write_local_manifest(write_dir, name, full_key, manifest)
-        document = None
-        if partial_prefix:
-            document = _document(full_key, text, metadata)
-            logger.debug("Uploading the manifest to %s", full_key)
-        return _Prepared(partial_key, hash_data(text, hash_alg), document)
+                raise AssetSyncCancelledError(text, progress_tracker.get_summary_statistics())
 
     def _separate_files_by_size(
         self, files_to_upload: list[BaseManifestPath], size_threshold: int
@@ -446,31 +505,6 @@ class S3AssetUploader(ManifestFiles):
 
     def _is_file_within_directory(self, file_path: Path, directory_path: Path) -> bool:
         return _is_relative_to(file_path.resolve(), directory_path.resolve())
-
-
-class _Prepared:
-    """A manifest, ready to be uploaded."""
-
-    __slots__ = ("document", "partial_key", "text_hash")
-
-    def __init__(
-        self, partial_key: str, text_hash: str, document: Optional[_native.DocumentArguments]
-    ) -> None:
-        self.partial_key = partial_key
-        self.text_hash = text_hash
-        self.document = document
-
-
-def _document(key: str, body: bytes, extra_args: Mapping[str, Any]) -> _native.DocumentArguments:
-    unknown = set(extra_args) - {"Metadata", "ContentType"}
-    if unknown:
-        raise ValueError(f"Only Metadata and ContentType can be given for an object, not {sorted(unknown)}")
-    return {
-        "key": key,
-        "body": body,
-        "metadata": dict(extra_args.get("Metadata", {})),
-        "content_type": extra_args.get("ContentType"),
-    }
 
 
 def _cache_dir(folder: Optional[Union[str, Path]]) -> str:

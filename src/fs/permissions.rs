@@ -14,6 +14,14 @@ pub fn add_mode(file: impl AsFd, bits: u32) -> rustix::io::Result<()> {
     rustix::fs::fchmod(&file, mode & Mode::from_bits_truncate(0o7777))
 }
 
+/// Gives a file exactly these permission bits.
+///
+/// # Errors
+/// The system's.
+pub fn set_mode(file: impl AsFd, bits: u32) -> rustix::io::Result<()> {
+    rustix::fs::fchmod(&file, Mode::from_bits_truncate(bits.try_into().unwrap_or_default()))
+}
+
 /// Gives a file or directory to a group.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Use cases, one verb a file.
 
+pub mod abort_stale_uploads;
 pub mod build_manifest;
 pub mod collect_tree;
 pub mod diff_tree;
@@ -7,6 +8,7 @@ pub mod download;
 pub mod fetch_manifests;
 pub mod list_outputs;
 pub mod put_file;
+pub mod snapshot_assets;
 pub mod upload_assets;
 
 pub mod hash_files;

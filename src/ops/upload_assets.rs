@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 mod cached;
 mod plan;
 
-use self::plan::{Planned, plan};
+pub(super) use self::plan::{Planned, plan};
 use super::lanes::{self, Queue, Stop};
 use crate::cache::s3_check_cache::{self, S3CheckCache};
 use crate::error::{Error, Result, S3Action};
@@ -151,15 +151,13 @@ async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> 
     job.flush_cache(true).await;
     tell_notices(request.store.as_ref(), context);
     outcome?;
-    job.unsent_error().map_or(Ok(()), Err)
+    one_error(std::mem::take(&mut *lock(&job.unsent)), "uploaded").map_or(Ok(()), Err)
 }
 
 impl Job {
     fn new(request: &UploadRequest, context: &Context) -> Result<Self> {
-        let source = Arc::new(ManifestSource {
-            root: open_root(&request.root, request.options.links)?,
-            manifest: Arc::clone(&request.manifest),
-        });
+        let root = open_root(&request.root, request.options.links)?;
+        let source = Arc::new(ManifestSource::new(root, &request.manifest));
         let limits = Limits::new(request.store.as_ref(), request.options.buffer_bytes);
         let mut uploader = Uploader::new(Arc::clone(&request.store), limits, context.clone())
             .asking_always(request.options.force_check);
@@ -272,20 +270,6 @@ impl Job {
         }
     }
 
-    fn unsent_error(&self) -> Option<Error> {
-        let mut unsent = std::mem::take(&mut *lock(&self.unsent));
-        unsent.sort_by_key(ToString::to_string);
-        let more = unsent.len().saturating_sub(1);
-        let first = unsent.into_iter().next()?;
-        if more == 0 {
-            return Some(first);
-        }
-        Some(Error::Sync(format!(
-            "{first} (and {more} more file{} could not be uploaded)",
-            if more == 1 { "" } else { "s" }
-        )))
-    }
-
     fn log_skip(&self, planned: &Planned, index: usize, text: impl Fn(String, &ObjectKey) -> String) {
         self.context().log(LogLevel::Debug, LOGGER, || {
             text(self.source.shown(index).display().to_string(), &self.object(planned))
@@ -344,12 +328,24 @@ pub async fn put_document(request: &UploadRequest, document: &Document, context:
     }
 }
 
-fn open_root(path: &Path, links: LinkPolicy) -> Result<SourceRoot> {
+pub(super) fn open_root(path: &Path, links: LinkPolicy) -> Result<SourceRoot> {
     SourceRoot::open(path, links).map_err(|error| match error {
         // As for a file: without its root it is missing.
         Error::Io { path, source, .. } => Error::source_file(path, &source),
         other => other,
     })
+}
+
+/// One error for all files that were left behind: it names the first, by name, and says how many more there are.
+pub(super) fn one_error(mut errors: Vec<Error>, verb: &str) -> Option<Error> {
+    errors.sort_by_key(ToString::to_string);
+    let more = errors.len().saturating_sub(1);
+    let first = errors.into_iter().next()?;
+    if more == 0 {
+        return Some(first);
+    }
+    let plural = if more == 1 { "" } else { "s" };
+    Some(Error::Sync(format!("{first} (and {more} more file{plural} could not be {verb})")))
 }
 
 pub(super) fn tell_notices(store: &dyn ObjectStore, context: &Context) {
@@ -367,9 +363,15 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// The files of a manifest below their root.
-struct ManifestSource {
+pub(super) struct ManifestSource {
     root: SourceRoot,
     manifest: Arc<Manifest>,
+}
+
+impl ManifestSource {
+    pub(super) fn new(root: SourceRoot, manifest: &Arc<Manifest>) -> Self {
+        Self { root, manifest: Arc::clone(manifest) }
+    }
 }
 
 impl OpenSource for ManifestSource {

@@ -16,6 +16,8 @@ use crate::store::s3::{S3Options, S3Store};
 pub(crate) struct StoreArguments {
     session: Option<Py<PyAny>>,
     max_connections: Option<usize>,
+    /// Whether requests carry checksums that S3 does not ask for.
+    checksums: bool,
 }
 
 /// The same, ready for other threads.
@@ -30,8 +32,11 @@ const DEFAULT_CONNECTIONS: usize = 128;
 impl StoreArguments {
     /// Reads what a session knows: region and profile. Its credentials are asked for later, and again.
     pub(crate) fn plan(self, py: Python<'_>) -> PyResult<StorePlan> {
-        let mut options =
-            S3Options { max_connections: self.max_connections.unwrap_or(DEFAULT_CONNECTIONS), ..S3Options::default() };
+        let mut options = S3Options {
+            max_connections: self.max_connections.unwrap_or(DEFAULT_CONNECTIONS),
+            checksums: self.checksums,
+            ..S3Options::default()
+        };
         if let Some(session) = &self.session {
             let session = session.bind(py);
             options.region = text(session, "region_name")?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -12,20 +13,26 @@ use super::pump::{Caller, Operation};
 use super::runtime::engine;
 use super::store::{StoreArguments, connect};
 use crate::cache::s3_check_cache::S3CheckCache;
+use crate::error::S3Action;
 use crate::fs::open::LinkPolicy;
 use crate::hash::{ContentHash, hash_bytes};
+use crate::ops::abort_stale_uploads::abort_stale_uploads as abort_stale;
 use crate::ops::put_file;
+use crate::ops::snapshot_assets::{SnapshotRequest, snapshot_assets};
 use crate::ops::upload_assets::{Document, UploadOptions, UploadRequest, cache_is_right, upload_assets};
-use crate::store::{ObjectKey, PutRequest};
+use crate::store::{MultipartUpload, ObjectKey, PutRequest};
+use crate::transfer::context::Context;
 use crate::transfer::progress::ProgressSnapshot;
 
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(abort_stale_uploads, module)?)?;
     module.add_function(wrap_pyfunction!(head_object, module)?)?;
     module.add_function(wrap_pyfunction!(manifest_size, module)?)?;
     module.add_function(wrap_pyfunction!(put_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(put_local_file, module)?)?;
     module.add_function(wrap_pyfunction!(sample_check_cache, module)?)?;
+    module.add_function(wrap_pyfunction!(snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(upload, module)?)?;
     Ok(())
 }
@@ -43,6 +50,20 @@ pub(crate) struct UploadArguments<'py> {
     check_cache_dir: Option<PathBuf>,
     force_check: bool,
     small_file_threshold: u64,
+    follow_links: bool,
+    trust_cache_seconds: f64,
+    resume_within_seconds: f64,
+    buffer_bytes: u64,
+}
+
+/// What to copy into a snapshot.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct SnapshotArguments<'py> {
+    manifest: Bound<'py, PyAny>,
+    root: PathBuf,
+    folder: PathBuf,
+    document: (String, Vec<u8>),
     follow_links: bool,
 }
 
@@ -66,12 +87,14 @@ pub(crate) fn upload(
     let manifest = manifest_from_python(&request.manifest)?;
     let flights = engine()?.flights.clone();
     let (session, options) = store.plan(py)?.split();
-    let links = if request.follow_links { LinkPolicy::Follow } else { LinkPolicy::Confine };
+    let links = link_policy(request.follow_links);
     let upload_options = UploadOptions {
         small_file_threshold_bytes: request.small_file_threshold,
         force_check: request.force_check,
         links,
-        ..UploadOptions::default()
+        trust_cache_for: seconds(request.trust_cache_seconds)?,
+        resume_within: seconds(request.resume_within_seconds)?,
+        buffer_bytes: request.buffer_bytes,
     };
     let (root, bucket, cas_prefix) = (request.root, request.bucket, request.cas_prefix);
     let cache_dir = request.check_cache_dir;
@@ -104,6 +127,54 @@ pub(crate) fn upload(
 pub(crate) fn manifest_size(manifest: &Bound<'_, PyAny>) -> PyResult<(usize, i128)> {
     let manifest = manifest_from_python(manifest)?;
     Ok((manifest.files.len(), manifest.files.sum_of_sizes()))
+}
+
+fn link_policy(follow: bool) -> LinkPolicy {
+    if follow { LinkPolicy::Follow } else { LinkPolicy::Confine }
+}
+
+fn seconds(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(format!("{seconds} seconds: {error}")))
+}
+
+/// Begins to copy the files of a manifest, and then the manifest, into a snapshot.
+#[pyfunction]
+pub(crate) fn snapshot(
+    py: Python<'_>,
+    tracker: Option<Py<PyAny>>,
+    request: SnapshotArguments<'_>,
+) -> PyResult<Operation> {
+    let request = SnapshotRequest {
+        manifest: manifest_from_python(&request.manifest)?,
+        root: request.root,
+        folder: request.folder,
+        document: request.document,
+        links: link_policy(request.follow_links),
+    };
+    let work = move |context: &Context| snapshot_assets(&request, context);
+    Operation::start_blocking(py, Caller { tracker, session: None }, work, |py, ()| Ok(py.None()))
+}
+
+/// Begins to drop the unfinished uploads of contents below a prefix; gives their URLs.
+#[pyfunction]
+pub(crate) fn abort_stale_uploads(
+    py: Python<'_>,
+    store: StoreArguments,
+    place: (String, String),
+    older_than_seconds: f64,
+) -> PyResult<Operation> {
+    let older_than = seconds(older_than_seconds)?;
+    let (session, options) = store.plan(py)?.split();
+    let work = async move |call: super::pump::Call| {
+        let store = connect(options, &call).await?;
+        let place = (place.0.as_str(), place.1.as_str());
+        abort_stale(store, place, older_than, &call.context).await
+    };
+    let convert = |py: Python<'_>, dropped: Vec<MultipartUpload>| {
+        let urls: Vec<String> = dropped.iter().map(|upload| upload.object.url()).collect();
+        Ok(urls.into_pyobject(py)?.unbind())
+    };
+    Operation::start(py, Caller { tracker: None, session }, work, convert)
 }
 
 fn open_cache(folder: PathBuf) -> Arc<S3CheckCache> {
@@ -162,6 +233,7 @@ pub(crate) fn put_bytes(
     let work = async move |call: super::pump::Call| {
         let store = connect(options, &call).await?;
         let object = ObjectKey::new(bucket, document.key.clone());
+        object.check(S3Action::UploadingBinaryFile)?;
         let ContentHash::Xxh128(hash) = hash_bytes(&document.body) else {
             return Err(crate::Error::Sync("a hash of bytes is always XXH128".to_owned()));
         };
@@ -172,7 +244,7 @@ pub(crate) fn put_bytes(
             if_absent: false,
             metadata: &document.metadata,
             content_type: document.content_type.as_deref(),
-            action: crate::error::S3Action::UploadingBinaryFile,
+            action: S3Action::UploadingBinaryFile,
         };
         store.put(request).await.map(drop)
     };
@@ -199,13 +271,12 @@ pub(crate) fn put_local_file(
 /// Begins to ask whether an object is there; gives its size in bytes or `None`.
 #[pyfunction]
 pub(crate) fn head_object(py: Python<'_>, store: StoreArguments, bucket: String, key: String) -> PyResult<Operation> {
-    if bucket.is_empty() {
-        return Err(PyValueError::new_err("The bucket has no name."));
-    }
     let (session, options) = store.plan(py)?.split();
     let work = async move |call: super::pump::Call| {
         let store = connect(options, &call).await?;
-        store.head(&ObjectKey::new(bucket, key)).await
+        let object = ObjectKey::new(bucket, key);
+        object.check(S3Action::CheckingIfObjectExists)?;
+        store.head(&object).await
     };
     let convert = |py: Python<'_>, found: Option<crate::store::ObjectInfo>| {
         Ok(found.map(|info| info.size_bytes).into_pyobject(py)?.into_any().unbind())

@@ -11,20 +11,20 @@ pub const CHUNK_BYTES: u64 = 256 * 1024 * 1024;
 
 /// One content, and the files that have it.
 #[derive(Debug, Clone)]
-pub(super) struct Planned {
-    pub(super) hash: ContentHash,
+pub(in crate::ops) struct Planned {
+    pub(in crate::ops) hash: ContentHash,
     /// An entry of the manifest that has it, and where in that file it begins.
-    pub(super) index: usize,
-    pub(super) offset_bytes: u64,
-    pub(super) size_bytes: u64,
+    pub(in crate::ops) index: usize,
+    pub(in crate::ops) offset_bytes: u64,
+    pub(in crate::ops) size_bytes: u64,
     /// Further files with the same content.
-    pub(super) duplicates: Vec<usize>,
+    pub(in crate::ops) duplicates: Vec<usize>,
     /// Whether this content completes a file: false for all but the last chunk of a chunked one.
-    pub(super) completes_file: bool,
+    pub(in crate::ops) completes_file: bool,
 }
 
 /// The distinct contents of a manifest, in the order of their first files.
-pub(super) fn plan(manifest: &Manifest) -> Result<Vec<Planned>> {
+pub(in crate::ops) fn plan(manifest: &Manifest) -> Result<Vec<Planned>> {
     let files = &manifest.files;
     let mut order: HashMap<ContentHash, usize> = HashMap::with_capacity(files.len());
     let mut planned: Vec<Planned> = Vec::with_capacity(files.len());

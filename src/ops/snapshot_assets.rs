@@ -1,0 +1,171 @@
+//! Copying the files of a manifest into a directory that is laid out like a root prefix in S3.
+//!
+//! A copy shares its blocks with the file where the file system can. What counts is what was copied: the copy is hashed, and
+//! gets its name only if it is what the manifest says.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::in_parallel;
+use super::upload_assets::{ManifestSource, Planned, one_error, open_root, plan};
+use crate::error::{Error, Result, SourceProblem};
+use crate::fs::open::{LinkPolicy, OpenedFile};
+use crate::fs::permissions;
+use crate::fs::stage::{StagedFile, TargetRoot};
+use crate::hash::Hasher;
+use crate::manifest::Manifest;
+use crate::path::ManifestPath;
+use crate::settings::join_key;
+use crate::transfer::context::Context;
+use crate::transfer::upload::OpenSource;
+
+const CANCELLED: &str = "File snapshot cancelled.";
+const READ_BYTES: usize = 1024 * 1024;
+/// Where contents go below the snapshot's directory, as below a root prefix in S3.
+const DATA: &str = "Data";
+
+/// What to copy, and where to.
+#[derive(Debug, Clone)]
+pub struct SnapshotRequest {
+    /// The files.
+    pub manifest: std::sync::Arc<Manifest>,
+    /// The directory that they are below.
+    pub root: PathBuf,
+    /// The snapshot's directory; made if it is not there.
+    pub folder: PathBuf,
+    /// The manifest: its path below the snapshot's directory, and its text. It is written last.
+    pub document: (String, Vec<u8>),
+    /// What to do with links among the files.
+    pub links: LinkPolicy,
+}
+
+/// Copies the contents that a manifest names, each once, and then writes the manifest.
+///
+/// Progress counts bytes only, those of all files: the reference counts no files in a snapshot.
+///
+/// # Errors
+/// [`Error::SourceFile`] for a file that is missing, unreadable or not what its hash says, after the others are done;
+/// [`Error::PathOutsideRoot`] for a hostile path; [`Error::Io`] where the snapshot can't be written; [`Error::Cancelled`].
+pub fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> Result<()> {
+    let target = TargetRoot::create(&request.folder)?;
+    // An empty snapshot has the folder, too.
+    target.make_directory(ManifestPath::from_wtf8(DATA.as_bytes()))?;
+    let planned = plan(&request.manifest)?;
+    let job = Job {
+        source: ManifestSource::new(open_root(&request.root, request.links)?, &request.manifest),
+        algorithm: request.manifest.hash_algorithm.to_string(),
+        target,
+        context,
+        uncopied: Mutex::default(),
+    };
+    let copy = |buffer: &mut Vec<u8>, index: usize| job.one(&planned[index], buffer);
+    let (_, failed) = in_parallel::map(planned.len(), Vec::new, copy);
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if let Some(error) = one_error(job.uncopied.into_inner().unwrap_or_else(PoisonError::into_inner), "copied") {
+        return Err(error);
+    }
+    context.check_cancelled(CANCELLED)?;
+    let (path, text) = &request.document;
+    let mut staged = job.target.target(ManifestPath::from_wtf8(path.as_bytes()))?.stage()?;
+    staged.write_at(text, 0)?;
+    staged.commit_over()
+}
+
+struct Job<'a> {
+    source: ManifestSource,
+    algorithm: String,
+    target: TargetRoot,
+    context: &'a Context,
+    /// Files that could not be copied.
+    uncopied: Mutex<Vec<Error>>,
+}
+
+impl Job<'_> {
+    fn one(&self, planned: &Planned, buffer: &mut Vec<u8>) -> Result<()> {
+        self.context.check_cancelled(CANCELLED)?;
+        match self.copy(planned, buffer) {
+            Ok(()) => {
+                let files = 1 + planned.duplicates.len() as u64;
+                self.context.progress.add_bytes(planned.size_bytes * files);
+                Ok(())
+            }
+            Err(error @ (Error::SourceFile { .. } | Error::PathOutsideRoot { .. })) => {
+                self.uncopied.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn copy(&self, planned: &Planned, buffer: &mut Vec<u8>) -> Result<()> {
+        let opened = self.source.open(planned.index)?;
+        let path = self.source.shown(planned.index);
+        let name = join_key(&[DATA, &format!("{}.{}", planned.hash, self.algorithm)]);
+        let mut staged = self.target.target(ManifestPath::from_wtf8(name.as_bytes()))?.stage()?;
+        let changed = |expected: String, found: String| Error::SourceFile {
+            path: path.clone(),
+            problem: SourceProblem::Changed { expected, found },
+        };
+        let end = planned.offset_bytes + planned.size_bytes;
+        let is_whole = planned.completes_file && planned.offset_bytes == 0;
+        if opened.stamp.size_bytes < end || is_whole && opened.stamp.size_bytes != end {
+            return Err(changed(format!("{end} bytes"), format!("{} bytes", opened.stamp.size_bytes)));
+        }
+        if is_whole {
+            staged.clone_from(&opened.file, planned.size_bytes)?;
+        } else {
+            copy_range(&opened, &staged, planned, (buffer, &path))?;
+        }
+        let found = hash(&staged, buffer)?;
+        if found != planned.hash {
+            return Err(changed(planned.hash.text().into_owned(), found.text().into_owned()));
+        }
+        staged.set_mtime_micros(opened.stamp.mtime_micros())?;
+        permissions::set_mode(staged.file(), opened.stamp.mode & 0o777)
+            .map_err(|error| Error::io("set the permissions of", staged.target().path(), error))?;
+        staged.commit_over()
+    }
+}
+
+/// Copies a chunk of a file.
+fn copy_range(
+    opened: &OpenedFile,
+    staged: &StagedFile,
+    planned: &Planned,
+    (buffer, path): (&mut Vec<u8>, &Path),
+) -> Result<()> {
+    use std::os::unix::fs::FileExt;
+    buffer.resize(READ_BYTES, 0);
+    let mut offset = 0;
+    while offset < planned.size_bytes {
+        let length = usize::try_from(planned.size_bytes - offset).unwrap_or(READ_BYTES).min(READ_BYTES);
+        let piece = &mut buffer[..length];
+        opened
+            .file
+            .read_exact_at(piece, planned.offset_bytes + offset)
+            .map_err(|error| Error::source_file(path, &error))?;
+        staged.write_at(piece, offset)?;
+        offset += length as u64;
+    }
+    Ok(())
+}
+
+/// The hash of all of a copy: a file that grew while it was cloned shows.
+fn hash(staged: &StagedFile, buffer: &mut Vec<u8>) -> Result<crate::hash::ContentHash> {
+    use std::os::unix::fs::FileExt;
+    let mut hasher = Hasher::new();
+    let mut offset = 0;
+    buffer.resize(READ_BYTES, 0);
+    loop {
+        let read =
+            staged.file().read_at(buffer, offset).map_err(|error| Error::io("read", staged.target().path(), error))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        offset += read as u64;
+    }
+    Ok(hasher.finish())
+}
