@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::store::ObjectStore;
 
 /// Bytes of bodies in memory at once, unless an option says otherwise.
-pub const DEFAULT_BUFFER_BYTES: u64 = 64 * 1024 * 1024;
+pub const DEFAULT_BUFFER_BYTES: u64 = 48 * 1024 * 1024;
 /// The bytes semaphore counts in these, since its permits are 32 bits.
 const BYTES_PER_PERMIT: u64 = 4096;
 /// Requests under way at the start. The window doubles every round trip while nothing complains; a thousand small files at
