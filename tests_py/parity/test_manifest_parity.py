@@ -400,5 +400,5 @@ def test_numbers_beyond_64_bits_are_refused_unlike_the_reference(field, number):
 def test_totals_beyond_64_bits_are_not_merged_unlike_the_reference():
     manifests = [[("a", "1", 2**62, 1)], [("b", "1", 2**62, 1)]]
     assert their_download.merge_asset_manifests([make_theirs(e) for e in manifests]).totalSize == 2**63
-    with pytest.raises(ValueError, match="add up to more than a signed 64-bit integer"):
+    with pytest.raises(ManifestDecodeValidationError, match="add up to more than a signed 64-bit integer"):
         operations.merge_asset_manifests([make_lazy(e) for e in manifests])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ._lazy_list import LazyList
 from .base_manifest import BaseManifestPath
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ManifestDirectories", "ManifestPaths"]
 
@@ -19,7 +16,7 @@ class ManifestPaths(LazyList[BaseManifestPath]):
     __slots__ = ()
 
 
-class ManifestDirectories(LazyList["ManifestDirectoryPath"]):
+class ManifestDirectories(LazyList[Any]):
     """A list of a manifest's directories; an object is made when it is touched."""
 
     __slots__ = ()
