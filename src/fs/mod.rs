@@ -6,6 +6,7 @@ pub mod glob_component;
 pub mod open;
 pub mod path_list;
 pub mod permissions;
+mod read_ahead;
 pub mod resolve;
 pub mod stage;
 pub mod tree;

@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::open::{FileStamp, LinkPolicy, Links, OpenedFile, open_beneath};
+use super::read_ahead;
 use crate::error::{Error, Result, SourceProblem};
 use crate::hash::{ContentHash, Hasher, hash_bytes};
 use crate::path::{ManifestPath, PathFormat, PathProblem, wtf8_from_os_str};
@@ -20,6 +21,9 @@ use crate::path::{ManifestPath, PathFormat, PathProblem, wtf8_from_os_str};
 /// Files up to this size are read in one go; larger ones in pieces of this size, which stay in a core's cache between the
 /// copy from the kernel and the hash.
 const PIECE_BYTES: usize = 256 * 1024;
+
+/// What a second thread is started for.
+const WORTH_HELP_BYTES: u64 = 32 * 1024 * 1024;
 
 /// How often a file is hashed again when it changes meanwhile.
 const ATTEMPTS: usize = 3;
@@ -143,6 +147,7 @@ pub struct TreeReader<'a> {
     /// The folder of the last file, below the root, and what opening it gave.
     folder: Option<(Vec<u8>, Folder)>,
     buffer: Vec<u8>,
+    has_helper: bool,
 }
 
 #[derive(Debug)]
@@ -156,7 +161,14 @@ impl<'a> TreeReader<'a> {
     /// A reader that has opened nothing yet.
     #[must_use]
     pub const fn new(root: &'a TreeRoot) -> Self {
-        Self { root, folder: None, buffer: Vec::new() }
+        Self { root, folder: None, buffer: Vec::new(), has_helper: false }
+    }
+
+    /// The same reader, which hashes a large file with a second thread: for when there are fewer files than processors.
+    #[must_use]
+    pub const fn with_helper(mut self, has_helper: bool) -> Self {
+        self.has_helper = has_helper;
+        self
     }
 
     /// Looks at a file below the root; `path` is WTF-8 and relative.
@@ -239,6 +251,10 @@ impl<'a> TreeReader<'a> {
         Part { mut start, mut length }: Part,
         progress: &mut dyn FnMut(i64) -> Result<()>,
     ) -> Result<ContentHash> {
+        if self.has_helper && length != u64::MAX && length >= WORTH_HELP_BYTES {
+            let read_at = |buffer: &mut [u8], at: u64| read_full(file, buffer, at, full);
+            return read_ahead::hash(&read_at, start, length, progress);
+        }
         self.buffer.resize(PIECE_BYTES, 0);
         let mut read_piece = |buffer: &mut [u8]| {
             let wanted = usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());

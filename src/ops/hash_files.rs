@@ -177,9 +177,10 @@ impl Batch<'_> {
             .filter(|unit| !matches!(self.known[*unit], Lookup::Hit(_) | Lookup::ReferenceHit(_)))
             .collect();
         let left = self.count_known(&unknown, context);
+        let has_spare_processors = in_parallel::thread_count(usize::MAX) > unknown.len() + 1;
         let (read, error) = in_parallel::map(
             unknown.len(),
-            || TreeReader::new(&self.request.survey.root),
+            || TreeReader::new(&self.request.survey.root).with_helper(has_spare_processors),
             |reader, index| {
                 let read = self.read(reader, unknown[index], context)?;
                 if left[self.units[unknown[index]].file].fetch_sub(1, Ordering::Relaxed) == 1 {
