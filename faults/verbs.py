@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -251,13 +252,17 @@ def download_among_swaps(kit: Kit) -> Any:
                 hidden.rename(folder)
                 swaps += 1
             except OSError:
-                if hidden.exists() and not folder.exists():
-                    hidden.rename(folder)
+                # The download has made the folder anew meanwhile: the one that was hidden is in the way.
+                if folder.is_symlink():
+                    folder.unlink(missing_ok=True)
+                shutil.rmtree(hidden, ignore_errors=True)
+                folder.mkdir(parents=True, exist_ok=True)
 
     thread = threading.Thread(target=swap, daemon=True)
     thread.start()
     outcome = "ok"
-    for _ in range(kit["times"]):
+    end = time.monotonic() + kit["most_seconds"]
+    while swaps < kit["wanted_swaps"] and time.monotonic() < end:
         try:
             kit.download_to(kit["target"], manifest)
         except Exception as error:
