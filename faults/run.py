@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", default=bool(int(os.environ.get("QUICK") or 0)))
     parser.add_argument("--reference", action="store_true", help="run the reference through the same rows")
     parser.add_argument("--seed", type=int, default=8)
-    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="cases at a time")
+    parser.add_argument("--jobs", type=int, default=4 * (os.cpu_count() or 1), help="cases at a time")
     parser.add_argument("--reference-python", help="an interpreter that has the reference")
     parser.add_argument("--ours-python", default=sys.executable, help="an interpreter that has ours")
     parser.add_argument("--details", action="store_true", help="every case with what was found")
