@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Optional, TypedDict
 
 from ._native import wait
 
 if TYPE_CHECKING:
     from ._native import Operation
+
+
+logger = logging.getLogger("rusty_attachments")
+
+#: How long a cancelled task stays with its workers while they put things in order, as the pump does for plain calls.
+_STOP_PATIENCE_SECONDS = 0.45
 
 
 class StoreArguments(TypedDict):
@@ -35,7 +42,8 @@ def store_arguments(
 async def run_async(operation: Operation) -> Any:
     """Waits for an operation in the running event loop.
 
-    Callbacks are made from the loop's thread. Cancelling the awaiting task cancels the operation.
+    Callbacks are made from the loop's thread. Cancelling the awaiting task cancels the operation; the task ends once
+    the workers have aborted what they had begun, or after half a second.
 
     Args:
         operation: The operation, just begun.
@@ -48,5 +56,18 @@ async def run_async(operation: Operation) -> Any:
             await wait(operation)
     except asyncio.CancelledError:
         operation.cancel()
+        await _settle(operation)
         raise
     return operation.result()
+
+
+async def _settle(operation: Operation) -> None:
+    """Waits for the workers of a cancelled operation, but not for long."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _STOP_PATIENCE_SECONDS
+    try:
+        while loop.time() < deadline and not operation.step():
+            await wait(operation)
+    except Exception:
+        # The cancellation is on its way to the caller already.
+        logger.warning("A callback of a cancelled call raised an exception.", exc_info=True)
