@@ -29,8 +29,8 @@ SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find examples src -print)
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
 
-demo: build-release $(TARGET)/release/examples/s3_fs
-	$(PYTHON) demo/run.py --server '$(TARGET)/release/examples/s3_fs' $(DEMO)
+demo: build-release build-test-servers
+	$(PYTHON) demo/run.py --server '$(TARGET)/debug/examples/s3_fs' $(DEMO)
 
 test: test-rust test-python
 
@@ -57,7 +57,7 @@ build-release: $(VENV)/.wheel-installed
 # The test rig, as `bench` and `faults` want it: fast.
 build-rig: $(TARGET)/release/examples/s3_rig
 
-# The servers of the Python tests, in the profile of the Rust tests, which have compiled what they need.
+# The servers of the demo and of the Python tests, in the profile of the Rust tests: all three compile the same crates.
 build-test-servers:
 	cargo build --quiet --examples
 
