@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union, cast
 
 from . import _native
 from ._job_manifests import (
@@ -201,10 +201,11 @@ def _permissions(
     names = ("os_group", "file_mode", "dir_mode")
     if os.name != "posix" or not all(hasattr(settings, name) for name in names):
         raise TypeError("The file system permission settings must be specific to Posix-based system.")
-    assert isinstance(settings, PosixFileSystemPermissionSettings) or hasattr(settings, "os_group")
     import grp
 
-    return (grp.getgrnam(settings.os_group).gr_gid, settings.file_mode, settings.dir_mode)
+    # By its attributes: the reference's class is taken, too.
+    posix = cast(PosixFileSystemPermissionSettings, settings)
+    return (grp.getgrnam(posix.os_group).gr_gid, posix.file_mode, posix.dir_mode)
 
 
 def _statistics(
