@@ -9,7 +9,6 @@ from deadline.job_attachments import download as their_download
 from deadline.job_attachments import exceptions as their_exceptions
 from deadline.job_attachments import models as their_models
 from download.job import IDS, JOB, PREFIX, JobInS3
-
 from rusty_attachments import download as our_download
 from rusty_attachments import models as our_models
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from rusty_attachments.asset_manifests import HashAlgorithm, hash_data, hash_file
 from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
 from rusty_attachments.exceptions import (
