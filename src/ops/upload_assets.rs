@@ -231,34 +231,31 @@ impl Job {
     }
 
     fn count(&self, planned: &Planned, sent: Sent) {
-        let there = |path: String, object: &ObjectKey| {
-            format!("skipping {path} because it has already been uploaded to {}", object.url())
-        };
         if sent == Sent::AlreadyThere {
-            self.skip(planned, there);
-            return;
-        }
-        if planned.completes_file {
+            self.skip(planned, planned.index, seen_in_s3);
+        } else if planned.completes_file {
             self.context().progress.finish_file();
         }
-        self.skip_duplicates(planned, there);
+        // The reference finds what it has just sent in the cache, unless it was told not to look there.
+        let is_cached = self.request.check_cache.is_some() && !self.request.options.force_check;
+        self.skip_duplicates(planned, if is_cached { seen_in_cache } else { seen_in_s3 });
     }
 
-    /// Counts a content, and all files that have it, as needing no sending.
-    fn skip(&self, planned: &Planned, text: impl Fn(String, &ObjectKey) -> String) {
-        self.log_skip(planned, planned.index, &text);
+    /// Counts one file, or a chunk of one, as needing no sending.
+    fn skip(&self, planned: &Planned, index: usize, text: SkipText) {
+        self.context().log(LogLevel::Debug, LOGGER, || {
+            text(&self.source.shown(index).display().to_string(), &self.object(planned))
+        });
         if planned.completes_file {
             self.context().progress.skip_file(planned.size_bytes);
         } else {
             self.context().progress.skip_bytes(planned.size_bytes);
         }
-        self.skip_duplicates(planned, text);
     }
 
-    fn skip_duplicates(&self, planned: &Planned, text: impl Fn(String, &ObjectKey) -> String) {
+    fn skip_duplicates(&self, planned: &Planned, text: SkipText) {
         for index in &planned.duplicates {
-            self.log_skip(planned, *index, &text);
-            self.context().progress.skip_file(planned.size_bytes);
+            self.skip(planned, *index, text);
         }
     }
 
@@ -268,12 +265,6 @@ impl Job {
             // Blocking work is never aborted, so this is its panic.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
-    }
-
-    fn log_skip(&self, planned: &Planned, index: usize, text: impl Fn(String, &ObjectKey) -> String) {
-        self.context().log(LogLevel::Debug, LOGGER, || {
-            text(self.source.shown(index).display().to_string(), &self.object(planned))
-        });
     }
 
     /// Says which file a failure of S3 concerned, as the reference does.
@@ -352,6 +343,17 @@ pub(super) fn tell_notices(store: &dyn ObjectStore, context: &Context) {
     for notice in store.take_notices() {
         context.log(LogLevel::Warning, LOGGER, || notice);
     }
+}
+
+/// Why a file needs no sending, in the reference's words.
+type SkipText = fn(&str, &ObjectKey) -> String;
+
+fn seen_in_s3(path: &str, object: &ObjectKey) -> String {
+    format!("skipping {path} because it has already been uploaded to {}", object.url())
+}
+
+fn seen_in_cache(path: &str, object: &ObjectKey) -> String {
+    format!("skipping {path} because {} exists in the cache", cache_key(object))
 }
 
 fn cache_key(object: &ObjectKey) -> String {

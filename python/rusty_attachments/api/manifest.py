@@ -21,6 +21,7 @@ from ..asset_manifests.operations import merge_asset_manifests
 from ..models import FileStatus, ManifestDiff, ManifestMerge, ManifestSnapshot
 from ..progress_tracker import ProgressReportMetadata, SummaryStatistics
 from ._hashing import show_statistics
+from ._upload import _manifest_upload as _manifest_upload
 from ._utils import _read_manifests
 
 _Print = Callable[[Any], None]

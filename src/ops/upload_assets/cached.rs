@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{CANCELLED, Job, LOGGER, Planned, cache_key, lock};
+use super::{CANCELLED, Job, LOGGER, Planned, cache_key, lock, seen_in_cache};
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::error::{Error, Result};
 use crate::store::ObjectKey;
@@ -39,9 +39,8 @@ impl Job {
         }
         if self.sample_is_there(&cached).await? {
             for planned in &cached {
-                self.skip(planned, |path, object| {
-                    format!("skipping {path} because {} exists in the cache", cache_key(object))
-                });
+                self.skip(planned, planned.index, seen_in_cache);
+                self.skip_duplicates(planned, seen_in_cache);
             }
             return Ok(unseen);
         }
