@@ -54,6 +54,8 @@ impl ErrorReply<'_> {
 
     fn guidance(&self, text: &str) -> Option<String> {
         match self.status_code {
+            // S3 gives no reason to a HEAD; this is the usual one.
+            400 if self.action == S3Action::CheckingIfObjectExists => Some(format!("{text}. Your AWS credentials may have expired.")),
             403 => Some(self.forbidden(text)),
             404 => not_found(self.action).map(str::to_owned),
             408 => Some(

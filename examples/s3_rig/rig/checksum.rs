@@ -47,6 +47,13 @@ pub fn verify(headers: &HeaderMap, payload: &Payload, mode: XxhashMode) -> Resul
     Ok(kept)
 }
 
+/// CRC-32 in base64, as listings of parts give it.
+pub fn crc32(content: &Content) -> String {
+    let mut crc = Crc::new(CrcAlgorithm::Crc32IsoHdlc);
+    content.all().for_each(|slice| crc.update(&slice));
+    STANDARD.encode(u32::try_from(crc.finalize()).unwrap_or(u32::MAX).to_be_bytes())
+}
+
 /// Base64 of the checksum in S3's byte order; none for those that the rig takes unchecked.
 fn checksum(algorithm: &str, content: &Content, mode: XxhashMode) -> Result<Option<String>, Failure> {
     let crc = |kind: CrcAlgorithm| {

@@ -24,6 +24,8 @@ pub struct Config {
     pub seed: u64,
     /// Owner of every bucket; a request that expects another owner is refused.
     pub account: Option<String>,
+    /// Where every bucket is; a request that is signed for another region is sent there.
+    pub region: Option<String>,
     /// What becomes of `x-amz-checksum-xxhash128`.
     pub xxhash128: XxhashMode,
     /// Whether `If-None-Match: *` is obeyed on writes; some S3-compatible servers overlook it.
@@ -44,6 +46,7 @@ impl Default for Config {
             delay_ms: 0,
             seed: 1,
             account: None,
+            region: None,
             xxhash128: XxhashMode::Accept,
             if_none_match: true,
             auto_buckets: false,

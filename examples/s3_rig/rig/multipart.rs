@@ -189,10 +189,12 @@ pub fn list_parts(bucket: &Bucket, target: &Target) -> Result<Response, Failure>
     for (number, part) in page {
         let _ = write!(
             document,
-            "<Part><PartNumber>{number}</PartNumber><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{}</Size></Part>",
+            "<Part><PartNumber>{number}</PartNumber><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{}</Size>\
+             <ChecksumCRC32>{}</ChecksumCRC32></Part>",
             xml::iso_time(part.modified),
             part.etag,
             part.content.len(),
+            checksum::crc32(&part.content),
         );
     }
     document.push_str("</ListPartsResult>");

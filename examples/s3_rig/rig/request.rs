@@ -176,6 +176,12 @@ fn object_operation(parts: &Parts, query: &Query) -> Operation {
     }
 }
 
+/// The region that a request was signed for.
+pub fn signed_region(headers: &HeaderMap) -> Option<&str> {
+    let authorization = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
+    authorization.split_once("Credential=")?.1.split('/').nth(2)
+}
+
 /// The access key that signed the request, if it was signed.
 pub fn access_key(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;

@@ -20,7 +20,7 @@ use super::content::Content;
 use super::faults::{Fault, Faults};
 use super::objects::{self, RangeTwist, text};
 use super::reply::{BrokenOff, Failure, Response, empty, xml_response};
-use super::request::{Operation, Query, Target, access_key};
+use super::request::{Operation, Query, Target, access_key, signed_region};
 use super::socket::Socket;
 use super::store::{Bucket, Store, lock};
 use super::{control, inject, listing, multipart, xml};
@@ -135,6 +135,13 @@ impl Shared {
             && expected != account
         {
             return Err(Failure::new(403, "AccessDenied", "Access Denied"));
+        }
+        if let (Some(signed), Some(region)) = (signed_region(headers), &config.region)
+            && signed != region
+        {
+            let message = "The bucket you are attempting to access must be addressed using the specified endpoint.";
+            let failure = Failure::new(301, "PermanentRedirect", message);
+            return Err(failure.with_header(http::HeaderName::from_static("x-amz-bucket-region"), region));
         }
         if config.token_requests.is_none() && config.expired_keys.is_empty() {
             return Ok(());
@@ -415,10 +422,19 @@ impl Exchange<'_> {
             "user_agent": text(&self.parts.headers, "user-agent"),
             "expected_owner": text(&self.parts.headers, "x-amz-expected-bucket-owner"),
             "access_key": access_key(&self.parts.headers),
+            "checksums": checksum_headers(&self.parts.headers),
             "status": response.map(|response| response.status().as_u16()),
             "fault": fault,
         }));
     }
+}
+
+/// The headers that say something of the body's checksum.
+fn checksum_headers(headers: &http::HeaderMap) -> Vec<String> {
+    let named = headers.keys().map(|name| name.as_str().to_owned());
+    let mut found: Vec<String> = named.filter(|name| name.contains("checksum") || name == "x-amz-trailer").collect();
+    found.sort();
+    found
 }
 
 /// STS's only answer here: whose the credentials are.

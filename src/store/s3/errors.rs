@@ -147,10 +147,9 @@ impl Failure {
 
     /// Whether newer credentials would help.
     pub(super) fn is_expired_token(&self) -> bool {
-        matches!(
-            self.code.as_deref(),
-            Some("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired")
-        )
+        // A reply to HEAD has no body and so no code: S3 says 400 there.
+        let is_bare = self.code.is_none() && self.status == Some(400);
+        is_bare || self.is_code(&["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"])
     }
 
     pub(super) fn is_code(&self, codes: &[&str]) -> bool {
