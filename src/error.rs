@@ -12,6 +12,10 @@
 
 use std::path::PathBuf;
 
+/// The action of the [`Error::Io`] for a directory that files should have been downloaded to. The reference raises a plain
+/// `OSError` for it, with advice.
+pub const CREATE_DOWNLOAD_DIRECTORY: &str = "create download directory";
+
 /// The crate's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -56,6 +60,18 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A downloaded file could not be written. The reference wraps the system's error into an `AssetSyncError`.
+    #[error("Failed to {action} '{path}': {source}", path = path.display())]
+    Download {
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// The path that it was tried on.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+
     /// A path would lead out of its root, or can't be a path on this host.
     #[error("The provided path is not under the root directory: {path} ({problem})")]
     PathOutsideRoot {
@@ -64,6 +80,10 @@ pub enum Error {
         /// Why it is refused.
         problem: crate::path::PathProblem,
     },
+
+    /// A local path is not below the directory that it should be in; the reference's `PathOutsideDirectoryError`.
+    #[error("{0}")]
+    PathOutside(String),
 
     /// A manifest is not valid. The text is the reference's where the reference has one.
     #[error("{0}")]
@@ -265,14 +285,12 @@ impl Error {
             Self::Cancelled(text) => Self::Cancelled(text.clone()),
             Self::Integrity(error) => IntegrityError::clone(error).into(),
             Self::SourceFile { path, problem } => Self::SourceFile { path: path.clone(), problem: problem.clone() },
-            Self::Io { action, path, source } => {
-                let copy = source.raw_os_error().map_or_else(
-                    || std::io::Error::new(source.kind(), source.to_string()),
-                    std::io::Error::from_raw_os_error,
-                );
-                Self::Io { action, path: path.clone(), source: copy }
+            Self::Io { action, path, source } => Self::Io { action, path: path.clone(), source: duplicate_io(source) },
+            Self::Download { action, path, source } => {
+                Self::Download { action, path: path.clone(), source: duplicate_io(source) }
             }
             Self::PathOutsideRoot { path, problem } => Self::PathOutsideRoot { path: path.clone(), problem: *problem },
+            Self::PathOutside(text) => Self::PathOutside(text.clone()),
             Self::ManifestInvalid(text) => Self::ManifestInvalid(text.clone()),
             Self::Json { message, position, line, column } => {
                 Self::Json { message: message.clone(), position: *position, line: *line, column: *column }
@@ -301,6 +319,12 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn duplicate_io(error: &std::io::Error) -> std::io::Error {
+    error
+        .raw_os_error()
+        .map_or_else(|| std::io::Error::new(error.kind(), error.to_string()), std::io::Error::from_raw_os_error)
 }
 
 impl From<S3ServiceError> for Error {

@@ -1,13 +1,24 @@
-"""Downloading files that manifests name, and finding the manifests of jobs."""
+"""Downloading files that manifests name, and finding the manifests of jobs.
+
+Mounting virtual file systems (`mount_vfs_from_manifests`, `handle_existing_vfs`) stays with the reference.
+"""
 
 from __future__ import annotations
 
-import logging
-import os
 import time
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union, cast
+from typing import TYPE_CHECKING, Any, Optional
 
-from . import _native
+from ._download_files import (
+    _ensure_paths_within_directory,
+    _set_fs_group,
+    begin_download,
+    download_file,
+    download_files,
+    download_files_in_directory,
+    new_tracker,
+    statistics,
+)
+from ._downloaders import InputDownloader, OutputDownloader, _BaseFilterableDownloader
 from ._job_manifests import (
     _get_asset_root_and_manifest_from_s3_with_last_modified,
     _get_manifests_by_session_action_id,
@@ -21,7 +32,7 @@ from ._job_manifests import (
     get_manifest_from_s3,
     get_output_manifests_by_asset_root,
 )
-from ._operation import run_async, store_arguments
+from ._operation import run_async
 from .asset_manifests import BaseAssetManifest
 from .asset_manifests.operations import (
     _merge_asset_manifests_sorted_asc_by_last_modified,
@@ -29,30 +40,29 @@ from .asset_manifests.operations import (
     merge_asset_manifests,
 )
 from .models import FileConflictResolution
-from .os_file_permission import FileSystemPermissionSettings, PosixFileSystemPermissionSettings
-from .progress_tracker import (
-    DownloadSummaryStatistics,
-    ProgressReportMetadata,
-    ProgressStatus,
-    ProgressTracker,
-)
+from .os_file_permission import FileSystemPermissionSettings
+from .progress_tracker import DownloadSummaryStatistics, ProgressTracker
 
 if TYPE_CHECKING:
-    from ._native import Operation
-
-    PathLike = Union[str, os.PathLike[str]]
-    Logger = Union[logging.Logger, logging.LoggerAdapter[Any]]
-    Callback = Callable[[ProgressReportMetadata], bool]
+    from ._download_files import Callback, Logger
 
 __all__ = [
+    "InputDownloader",
+    "OutputDownloader",
+    "_BaseFilterableDownloader",
+    "_ensure_paths_within_directory",
     "_get_asset_root_and_manifest_from_s3_with_last_modified",
     "_get_manifests_by_session_action_id",
     "_get_output_manifest_files_by_asset_root_with_last_modified",
     "_get_output_manifest_prefix",
     "_get_tasks_manifests_keys_from_s3",
     "_merge_asset_manifests_sorted_asc_by_last_modified",
+    "_set_fs_group",
+    "download_file",
+    "download_files",
     "download_files_from_manifests",
     "download_files_from_manifests_async",
+    "download_files_in_directory",
     "filter_manifests",
     "get_asset_root_and_manifest_from_s3",
     "get_job_input_output_paths_by_asset_root",
@@ -76,6 +86,7 @@ def download_files_from_manifests(
     *,
     verify: str = "hash",
     fsync: bool = False,
+    hash_cache_dir: Optional[str] = None,
 ) -> DownloadSummaryStatistics:
     """Downloads all files of manifests below local roots.
 
@@ -89,32 +100,38 @@ def download_files_from_manifests(
         session: A boto3 session to take credentials from.
         on_downloading_files: Called with progress, serially, from the calling thread; a falsy result cancels.
         logger: Told the progress at INFO, every tenth of the way.
-        conflict_resolution: What to do where a file is already. `RESUME` leaves files alone that are right already.
+        conflict_resolution: What to do where a file is already. `RESUME` leaves files alone that are right.
         verify: What is checked of each file: `"hash"` (size and hash), `"size"`, or `"off"`.
-        fsync: Whether to wait for the disk before a file gets its name.
+        fsync: Whether to wait for the disk: for a file before it gets its name, for its name before the end.
+        hash_cache_dir: The folder of the hash cache, which `RESUME` asks about files that are there; `None` for
+            the default one.
 
     Returns:
         Statistics, with counts by root and the sorted paths of the files that were written.
 
     Raises:
-        AssetSyncError: Contents are not what their hash says, or S3 refused a request.
+        AssetSyncError: Contents are not what their hash says, a file can't be written, or S3 refused a request.
         AssetSyncCancelledError: The callback asked to stop.
+        ManifestDecodeValidationError: A manifest is a diff, or its paths are in each other's way.
+        OSError: A directory can't be made.
         PathOutsideDirectoryError: A path leads out of its root.
+        ValueError: Two roots are one directory, or a conflict meets a resolution that is not known.
     """
     start = time.perf_counter()
     tracker = _tracker(manifests_by_root, on_downloading_files, logger)
-    operation = _begin(
+    operation = begin_download(
         s3_bucket,
-        manifests_by_root,
+        manifests_by_root.items(),
         cas_prefix,
-        fs_permission_settings,
         session,
         tracker,
         conflict_resolution,
-        verify,
-        fsync,
+        permissions=fs_permission_settings,
+        verify=verify,
+        fsync=fsync,
+        hash_cache_dir=hash_cache_dir,
     )
-    return _statistics(manifests_by_root, operation.run(), tracker, start)
+    return statistics(dict(zip(manifests_by_root, operation.run())), tracker, start)
 
 
 async def download_files_from_manifests_async(
@@ -129,6 +146,7 @@ async def download_files_from_manifests_async(
     *,
     verify: str = "hash",
     fsync: bool = False,
+    hash_cache_dir: Optional[str] = None,
 ) -> DownloadSummaryStatistics:
     """Does what `download_files_from_manifests` does, for asyncio programs and Jupyter.
 
@@ -136,18 +154,19 @@ async def download_files_from_manifests_async(
     """
     start = time.perf_counter()
     tracker = _tracker(manifests_by_root, on_downloading_files, logger)
-    operation = _begin(
+    operation = begin_download(
         s3_bucket,
-        manifests_by_root,
+        manifests_by_root.items(),
         cas_prefix,
-        fs_permission_settings,
         session,
         tracker,
         conflict_resolution,
-        verify,
-        fsync,
+        permissions=fs_permission_settings,
+        verify=verify,
+        fsync=fsync,
+        hash_cache_dir=hash_cache_dir,
     )
-    return _statistics(manifests_by_root, await run_async(operation), tracker, start)
+    return statistics(dict(zip(manifests_by_root, await run_async(operation))), tracker, start)
 
 
 def _tracker(
@@ -156,64 +175,6 @@ def _tracker(
     logger: Optional[Logger],
 ) -> ProgressTracker:
     manifests = manifests_by_root.values()
-    return ProgressTracker(
-        status=ProgressStatus.DOWNLOAD_IN_PROGRESS,
-        total_files=sum(len(manifest.paths) for manifest in manifests),
-        total_bytes=sum(manifest.totalSize for manifest in manifests),  # type: ignore[attr-defined]
-        on_progress_callback=callback,
-        logger=logger,
-    )
-
-
-def _begin(
-    bucket: str,
-    manifests_by_root: dict[str, BaseAssetManifest],
-    cas_prefix: Optional[str],
-    permissions: Optional[FileSystemPermissionSettings],
-    session: Optional[Any],
-    tracker: Optional[ProgressTracker],
-    resolution: FileConflictResolution,
-    verify: str,
-    fsync: bool,
-) -> Operation:
-    return _native.download_manifests(
-        store_arguments(session),
-        tracker,
-        {
-            "bucket": bucket,
-            "cas_prefix": cas_prefix,
-            "roots": list(manifests_by_root.items()),
-            # By name, so that the reference's members are taken too.
-            "conflict_resolution": getattr(resolution, "name", None) or str(resolution),
-            "verify": verify,
-            "fsync": fsync,
-            "permissions": _permissions(permissions),
-        },
-    )
-
-
-def _permissions(
-    settings: Optional[FileSystemPermissionSettings],
-) -> Optional[tuple[Optional[int], int, int]]:
-    """A group's number and permission bits, as the native module takes them."""
-    if settings is None:
-        return None
-    names = ("os_group", "file_mode", "dir_mode")
-    if os.name != "posix" or not all(hasattr(settings, name) for name in names):
-        raise TypeError("The file system permission settings must be specific to Posix-based system.")
-    import grp
-
-    # By its attributes: the reference's class is taken, too.
-    posix = cast(PosixFileSystemPermissionSettings, settings)
-    return (grp.getgrnam(posix.os_group).gr_gid, posix.file_mode, posix.dir_mode)
-
-
-def _statistics(
-    manifests_by_root: dict[str, BaseAssetManifest],
-    written: list[list[str]],
-    tracker: ProgressTracker,
-    start: float,
-) -> DownloadSummaryStatistics:
-    tracker.report_progress()
-    tracker.total_time = time.perf_counter() - start
-    return tracker.get_download_summary_statistics(dict(zip(manifests_by_root, written)))
+    files = sum(len(manifest.paths) for manifest in manifests)
+    size_bytes = sum(manifest.totalSize for manifest in manifests)  # type: ignore[attr-defined]
+    return new_tracker((files, size_bytes), callback, logger)

@@ -473,7 +473,7 @@ class StorageProfile:
 class FileConflictResolution(Enum):
     """What a download does with a file that is there already.
 
-    `RESUME` is not in the reference: a file that has the manifest's size, mtime and contents is kept, any
+    `RESUME` is not in the reference: a file that has the manifest's size and contents is kept as it is, any
     other is replaced, so that a retry fetches only what is missing.
     """
 

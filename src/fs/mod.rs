@@ -9,5 +9,6 @@ pub mod permissions;
 mod read_ahead;
 pub mod resolve;
 pub mod stage;
+pub mod target;
 pub mod tree;
 pub mod walk;

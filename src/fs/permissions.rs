@@ -29,3 +29,23 @@ pub fn set_mode(file: impl AsFd, bits: u32) -> rustix::io::Result<()> {
 pub fn set_group(file: impl AsFd, group: u32) -> rustix::io::Result<()> {
     rustix::fs::fchown(file, None, Some(Gid::from_raw(group)))
 }
+
+/// Makes a file executable for whoever may read it.
+///
+/// # Errors
+/// The system's.
+pub fn make_executable(file: impl AsFd) -> rustix::io::Result<()> {
+    let mode = rustix::fs::fstat(&file)?.st_mode;
+    add_mode(file, (mode & 0o444) >> 2)
+}
+
+/// Gives a file or directory to a group, if there is one, and adds permission bits.
+///
+/// # Errors
+/// The system's.
+pub fn add(file: impl AsFd, group: Option<u32>, bits: u32) -> rustix::io::Result<()> {
+    if let Some(group) = group {
+        set_group(&file, group)?;
+    }
+    add_mode(file, bits)
+}

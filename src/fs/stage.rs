@@ -1,65 +1,27 @@
 //! Writing files so that nothing wrong is ever seen at a final path: a temporary file beside the target, then a rename.
 //!
-//! Everything is done relative to descriptors of directories that were opened below the root, so that a link that is swapped
-//! in leads nowhere. A temporary file holds a lock while its writer lives; one whose lock is free belongs to a run that
-//! was killed, and the next run that comes to that directory removes it.
+//! A temporary file holds a lock while its writer lives; one whose lock is free belongs to a run that was killed, and the next
+//! run that comes to that directory removes it.
 
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use super::open::{Links, open_beneath};
+use super::target::Target;
 use crate::error::{Error, Result};
-use crate::path::{ManifestPath, PathFormat, PathProblem};
 
 /// How names of temporary files begin. They are hidden, short (a target's name may be 255 bytes already) and ours alone.
 const TEMPORARY_PREFIX: &str = ".rusty-attachments-";
-/// How many directories are kept open. Descriptors are scarce: 1,024 a process by default.
-const OPEN_DIRECTORIES: usize = 64;
-
-/// A root directory that files are written below.
-#[derive(Debug)]
-pub struct TargetRoot {
-    directory: Arc<OwnedFd>,
-    path: PathBuf,
-    is_new: bool,
-    open: Mutex<HashMap<Vec<u8>, Arc<OwnedFd>>>,
-}
-
-/// Where a file goes: a directory, held open, and a name in it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    directory: Arc<OwnedFd>,
-    /// The directory's path, for messages and results.
-    directory_path: PathBuf,
-    /// The last component.
-    pub name: OsString,
-}
-
-/// What is at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
-    /// Nothing.
-    Nothing,
-    /// A regular file, or a link to one, of this many bytes.
-    File {
-        /// Its size.
-        size_bytes: u64,
-    },
-    /// A directory.
-    Directory,
-    /// Anything else.
-    Other,
-}
+/// How long after its making a temporary file may be without its lock.
+const LOCKED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a commit did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,218 +32,7 @@ pub enum Committed {
     NameTaken,
 }
 
-impl TargetRoot {
-    /// Opens a root directory, and makes it if it is not there.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where it can't be made or opened; the text is the reference's.
-    pub fn create(path: &Path) -> Result<Self> {
-        // Made before anything is opened; the root's own parents are the caller's, not a manifest's.
-        let is_new = match std::fs::create_dir(path) {
-            Ok(()) => true,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(path).map_err(|error| Error::io(CREATE, path, error))?;
-                true
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => false,
-            Err(error) => return Err(Error::io(CREATE, path, error)),
-        };
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
-        let directory =
-            rustix::fs::open(path, flags, Mode::empty()).map_err(|error| Error::io("open directory", path, error))?;
-        Ok(Self { directory: Arc::new(directory), path: path.to_path_buf(), is_new, open: Mutex::default() })
-    }
-
-    /// The root as it was given.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Whether the root was not there before, so that nothing is in it.
-    #[must_use]
-    pub const fn is_new(&self) -> bool {
-        self.is_new
-    }
-
-    /// Device and inode of the root: two paths with one identity are one directory.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the system won't say.
-    pub fn identity(&self) -> Result<(u64, u64)> {
-        let stat =
-            rustix::fs::fstat(&self.directory).map_err(|error| Error::io("look at", self.path.clone(), error))?;
-        #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between platforms")]
-        Ok((stat.st_dev as u64, stat.st_ino as u64))
-    }
-
-    /// Opens a directory below the root that is there already; the empty path is the root itself.
-    ///
-    /// # Errors
-    /// [`Error::PathOutsideRoot`] where a link leads out; [`Error::Io`].
-    pub fn open_existing(&self, relative: &Path) -> Result<Arc<OwnedFd>> {
-        let shown = crate::path::wtf8_from_os_str(relative.as_os_str());
-        self.open_directory(relative, ManifestPath::from_wtf8(&shown))
-    }
-
-    /// Finds where a file goes, making its parent directories.
-    ///
-    /// # Errors
-    /// [`Error::PathOutsideRoot`] for a hostile path or where a link leads out; [`Error::Io`] where a directory can't be made.
-    pub fn target(&self, path: ManifestPath<'_>) -> Result<Target> {
-        path.check(PathFormat::host())?;
-        let relative = normalised(path)?;
-        let name = relative.file_name().unwrap_or_default().to_os_string();
-        let parent = relative.parent().unwrap_or_else(|| Path::new(""));
-        let directory = self.open_directory(parent, path)?;
-        Ok(Target { directory, directory_path: self.path.join(parent), name })
-    }
-
-    /// Makes a directory and its parents.
-    ///
-    /// # Errors
-    /// As [`TargetRoot::target`].
-    pub fn make_directory(&self, path: ManifestPath<'_>) -> Result<()> {
-        path.check(PathFormat::host())?;
-        self.open_directory(&normalised(path)?, path).map(drop)
-    }
-
-    /// What is at a path, without making anything.
-    ///
-    /// # Errors
-    /// As [`TargetRoot::target`].
-    pub fn look(&self, path: ManifestPath<'_>) -> Result<Existing> {
-        path.check(PathFormat::host())?;
-        let relative = normalised(path)?;
-        let flags = OFlags::PATH_FLAG | OFlags::CLOEXEC;
-        match open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), Links::Beneath) {
-            Ok(found) => rustix::fs::fstat(&found)
-                .map(|stat| existing(&stat))
-                .map_err(|error| Error::io("look at", self.path.join(&relative), error)),
-            Err(Errno::NOENT | Errno::NOTDIR) => Ok(Existing::Nothing),
-            Err(Errno::XDEV | Errno::LOOP) => Ok(Existing::Other),
-            Err(error) => Err(Error::io("look at", self.path.join(&relative), error)),
-        }
-    }
-
-    fn open_directory(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<Arc<OwnedFd>> {
-        if relative.as_os_str().is_empty() {
-            return Ok(Arc::clone(&self.directory));
-        }
-        let key = relative.as_os_str().as_bytes();
-        if let Some(found) = self.lock().get(key) {
-            return Ok(Arc::clone(found));
-        }
-        let opened = Arc::new(self.open_or_make(relative, shown)?);
-        let mut open = self.lock();
-        if open.len() >= OPEN_DIRECTORIES {
-            open.clear();
-        }
-        open.insert(key.to_vec(), Arc::clone(&opened));
-        Ok(opened)
-    }
-
-    fn open_or_make(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<OwnedFd> {
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
-        let full = self.path.join(relative);
-        match open_beneath(self.directory.as_fd(), relative, flags, Mode::empty(), Links::Beneath) {
-            Ok(found) => {
-                remove_stale(&found);
-                return Ok(found);
-            }
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(directory_error(error, &full, shown)),
-        }
-        let parent = relative.parent().unwrap_or_else(|| Path::new(""));
-        let name = relative.file_name().unwrap_or_default();
-        let above = self.open_directory(parent, shown)?;
-        match rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(directory_error(error, &full, shown)),
-        }
-        open_beneath(above.as_fd(), Path::new(name), flags, Mode::empty(), Links::Beneath)
-            .map_err(|error| directory_error(error, &full, shown))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Arc<OwnedFd>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-const CREATE: &str = "create download directory";
-
-fn directory_error(error: Errno, full: &Path, shown: ManifestPath<'_>) -> Error {
-    match error {
-        Errno::XDEV | Errno::LOOP => {
-            Error::PathOutsideRoot { path: shown.display(), problem: PathProblem::LinkEscapes }
-        }
-        _ => Error::io(CREATE, full, error),
-    }
-}
-
-/// Without empty components and `.`.
-fn normalised(path: ManifestPath<'_>) -> Result<PathBuf> {
-    let whole = PathBuf::from(path.to_os_string()?);
-    Ok(whole.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect())
-}
-
-fn existing(stat: &rustix::fs::Stat) -> Existing {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Existing::File { size_bytes: u64::try_from(stat.st_size).unwrap_or(0) },
-        FileType::Directory => Existing::Directory,
-        _ => Existing::Other,
-    }
-}
-
 impl Target {
-    /// The whole path, for messages and results.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        self.directory_path.join(&self.name)
-    }
-
-    /// The same directory with another name.
-    #[must_use]
-    pub fn with_name(&self, name: OsString) -> Self {
-        Self { name, ..self.clone() }
-    }
-
-    /// What is at the target now; links are followed, as `Path.is_file` does.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where the system won't say.
-    pub fn look(&self) -> Result<Existing> {
-        match rustix::fs::statat(&self.directory, &self.name, AtFlags::empty()) {
-            Ok(stat) => Ok(existing(&stat)),
-            Err(Errno::NOENT) => Ok(Existing::Nothing),
-            Err(Errno::LOOP) => Ok(Existing::Other),
-            Err(error) => Err(Error::io("look at", self.path(), error)),
-        }
-    }
-
-    /// Opens the file at the target for reading, not following a link.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn open(&self) -> std::io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Ok(File::from(rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty())?))
-    }
-
-    /// The name of the `number`th copy: `stem (n).suffix`, split at the last suffix as `pathlib` does.
-    #[must_use]
-    pub fn copy_name(&self, number: u64) -> Self {
-        let name = self.name.as_bytes();
-        // A leading dot begins no suffix, and neither does a dot at the end (pathlib's rules).
-        let dot = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0 && at + 1 < name.len());
-        let dot = dot.filter(|at| name[..*at].iter().any(|byte| *byte != b'.'));
-        let (stem, suffix) = name.split_at(dot.unwrap_or(name.len()));
-        let mut copy = stem.to_vec();
-        copy.extend_from_slice(format!(" ({number})").as_bytes());
-        copy.extend_from_slice(suffix);
-        self.with_name(OsString::from_vec(copy))
-    }
-
     /// Begins a file that will be at this target.
     ///
     /// # Errors
@@ -292,8 +43,9 @@ impl Target {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             match rustix::fs::openat(&self.directory, &name, flags, Mode::from_raw_mode(0o666)) {
                 Ok(descriptor) => {
-                    // Where the file system has no locks, stale files stay until somebody removes them.
-                    let _ = rustix::fs::flock(&descriptor, FlockOperation::NonBlockingLockExclusive);
+                    // Waits for a moment if another process is just looking whether the file is locked. Where the file
+                    // system has no locks, the process id in the name has to do.
+                    let _ = rustix::fs::flock(&descriptor, FlockOperation::LockExclusive);
                     return Ok(StagedFile { target: self.clone(), name: Some(name), file: File::from(descriptor) });
                 }
                 Err(Errno::EXIST) => {}
@@ -302,18 +54,26 @@ impl Target {
         }
     }
 
-    /// Makes a symbolic link at the target, replacing a link or file that is there.
+    /// Makes a symbolic link at the target, over what is there if `replace`.
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn link_to(&self, destination: &Path) -> Result<()> {
-        let name = temporary_name();
+    pub fn link_to(&self, destination: &Path, replace: bool) -> Result<Committed> {
         let fail = |error: Errno| Error::io("create symbolic link", self.path(), error);
+        if !replace {
+            return match rustix::fs::symlinkat(destination, &self.directory, &self.name) {
+                Ok(()) => Ok(Committed::Yes),
+                Err(Errno::EXIST) => Ok(Committed::NameTaken),
+                Err(error) => Err(fail(error)),
+            };
+        }
+        let name = temporary_name();
         rustix::fs::symlinkat(destination, &self.directory, &name).map_err(fail)?;
         rustix::fs::renameat(&self.directory, &name, &self.directory, &self.name).map_err(|error| {
             let _ = rustix::fs::unlinkat(&self.directory, &name, AtFlags::empty());
             fail(error)
-        })
+        })?;
+        Ok(Committed::Yes)
     }
 }
 
@@ -369,12 +129,12 @@ impl StagedFile {
             .map_err(|error| Error::io("set the time of", self.target.path(), error))
     }
 
-    /// Adds permission bits to those that the file has.
+    /// Makes the file executable for whoever may read it.
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn add_mode(&self, bits: u32) -> Result<()> {
-        super::permissions::add_mode(&self.file, bits)
+    pub fn make_executable(&self) -> Result<()> {
+        super::permissions::make_executable(&self.file)
             .map_err(|error| Error::io("set the permissions of", self.target.path(), error))
     }
 
@@ -410,7 +170,7 @@ impl StagedFile {
         Ok(())
     }
 
-    /// Waits until the contents are on the disk.
+    /// Waits until the contents are on the disk. The name is there once the directory was synced too.
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
@@ -500,53 +260,59 @@ fn copy_in_kernel(_source: &File, _target: &File, _offset: u64, _length: u64) ->
     Err(Errno::NOSYS)
 }
 
+/// What tells this process's temporary files from those of an earlier one with the same number, as containers have them.
+fn process_mark() -> &'static str {
+    static MARK: OnceLock<String> = OnceLock::new();
+    MARK.get_or_init(|| format!("{:x}", UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos())))
+}
+
 fn temporary_name() -> OsString {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let clock = std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
-    format!("{TEMPORARY_PREFIX}{}-{clock:x}-{number:x}.part", std::process::id()).into()
+    format!("{TEMPORARY_PREFIX}{}-{}-{number:x}.part", std::process::id(), process_mark()).into()
 }
 
-/// Whether the process in a temporary file's name is alive on this machine. It may be about to take its lock.
-fn writer_lives(name: &[u8]) -> bool {
-    let digits = name[TEMPORARY_PREFIX.len()..].split(|byte| *byte == b'-').next().unwrap_or_default();
-    let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-    let process = number.and_then(rustix::process::Pid::from_raw);
-    process.is_some_and(|process| rustix::process::test_kill_process(process) != Err(Errno::SRCH))
+/// Whether the writer of a temporary file may be alive and about to take its lock, or on a file system without locks.
+fn writer_may_live(name: &[u8]) -> bool {
+    let mut parts = name[TEMPORARY_PREFIX.len()..].split(|byte| *byte == b'-');
+    let number = parts.next().and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<i32>().ok());
+    let Some(process) = number.and_then(rustix::process::Pid::from_raw) else { return false };
+    if u32::try_from(process.as_raw_nonzero().get()) == Ok(std::process::id()) {
+        return parts.next() == Some(process_mark().as_bytes());
+    }
+    rustix::process::test_kill_process(process) != Err(Errno::SRCH)
 }
 
 /// Removes temporary files whose writers are gone. Best effort: what can't be removed is in nobody's way.
-fn remove_stale(directory: &OwnedFd) {
+pub(super) fn remove_stale(directory: &OwnedFd) {
     let Ok(entries) = rustix::fs::Dir::read_from(directory) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        if !name.to_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) || writer_lives(name.to_bytes()) {
-            continue;
-        }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let Ok(file) = rustix::fs::openat(directory, name, flags, Mode::empty()) else { continue };
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if name.to_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) && is_stale(directory, name) {
             let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
         }
     }
 }
 
-/// `O_PATH` where there is one.
-trait PathFlag {
-    const PATH_FLAG: OFlags;
-}
-
-impl PathFlag for OFlags {
-    #[cfg(target_os = "linux")]
-    const PATH_FLAG: OFlags = OFlags::PATH;
-    #[cfg(not(target_os = "linux"))]
-    const PATH_FLAG: OFlags = OFlags::RDONLY;
-}
-
-impl TargetRoot {
-    /// Removes temporary files of killed runs from the root directory itself; other directories are seen to as they are
-    /// opened.
-    pub fn remove_stale(&self) {
-        remove_stale(&self.directory);
+fn is_stale(directory: &OwnedFd, name: &std::ffi::CStr) -> bool {
+    let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
+    let may_live = writer_may_live(name.to_bytes());
+    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        // A link on its way to its name is there for less than a moment.
+        return !may_live;
     }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let Ok(file) = rustix::fs::openat(directory, name, flags, Mode::empty()) else { return false };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        // A process with the writer's number may be another one by now: the lock decides, once there was time to take it.
+        Ok(()) => !may_live || is_older_than(&stat, LOCKED_WITHIN),
+        Err(Errno::WOULDBLOCK) => false,
+        Err(_) => !may_live,
+    }
+}
+
+fn is_older_than(stat: &rustix::fs::Stat, age: Duration) -> bool {
+    let changed = super::open::FileStamp::from_stat(stat).ctime_ns;
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(changed).is_ok_and(|changed| Duration::from_nanos(changed) + age < now)
 }

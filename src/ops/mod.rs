@@ -1,6 +1,7 @@
 //! Use cases, one verb a file.
 
 pub mod abort_stale_uploads;
+pub mod add_permissions;
 pub mod build_manifest;
 pub mod collect_tree;
 pub mod diff_tree;

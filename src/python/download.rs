@@ -1,22 +1,27 @@
 //! Downloads from Python.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use super::errors::to_py_err;
 use super::manifest::manifest_from_python;
 use super::manifest_text::string_from_wtf8;
 use super::pump::{Caller, Operation};
 use super::store::{StoreArguments, connect};
+use crate::cache::HashCache;
+use crate::ops::add_permissions::add_permissions as add_to_files;
 use crate::ops::download::{
-    ConflictResolution, DownloadOptions, DownloadReport, DownloadRequest, Permissions, RootDownload, download,
+    ConflictResolution, DownloadOptions, DownloadReport, DownloadRequest, Duplicates, Permissions, RootDownload,
+    download,
 };
-use crate::path::wtf8_from_os_str;
 use crate::transfer::download::Verify;
 
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(add_permissions, module)?)?;
     module.add_function(wrap_pyfunction!(download_manifests, module)?)?;
     Ok(())
 }
@@ -31,6 +36,10 @@ pub(crate) struct DownloadArguments<'py> {
     roots: Vec<(PathBuf, Bound<'py, PyAny>)>,
     /// The name of a member of `FileConflictResolution`, or the text of what was given instead.
     conflict_resolution: String,
+    /// Whether one path may be in the list several times.
+    in_order: bool,
+    /// Where the hash cache is that RESUME asks; an empty path for the default folder.
+    hash_cache_dir: Option<PathBuf>,
     /// `off`, `size` or `hash`.
     verify: String,
     fsync: bool,
@@ -51,11 +60,8 @@ pub(crate) fn download_manifests(
         conflicts: conflicts(&request.conflict_resolution),
         verify: verify(&request.verify)?,
         sync: request.fsync,
-        permissions: request.permissions.map(|(group, file_mode, directory_mode)| Permissions {
-            group,
-            file_mode,
-            directory_mode,
-        }),
+        duplicates: if request.in_order { Duplicates::InOrder } else { Duplicates::Refuse },
+        permissions: request.permissions.map(permissions),
         ..DownloadOptions::default()
     };
     let roots = request
@@ -64,8 +70,13 @@ pub(crate) fn download_manifests(
         .map(|(path, manifest)| Ok(RootDownload { path: path.clone(), manifest: manifest_from_python(manifest)? }))
         .collect::<PyResult<Vec<_>>>()?;
     let (bucket, cas_prefix) = (request.bucket, request.cas_prefix);
+    let hash_cache_dir = request.hash_cache_dir;
     let work = async move |call: super::pump::Call| {
         let store = connect(options, &call).await?;
+        let mut download_options = download_options;
+        if download_options.conflicts == ConflictResolution::Resume {
+            download_options.hash_cache = hash_cache_dir.map(open_cache);
+        }
         let request = DownloadRequest { store, bucket, cas_prefix, roots, options: download_options };
         download(request, &call.context).await
     };
@@ -76,12 +87,32 @@ fn written(py: Python<'_>, report: DownloadReport) -> PyResult<Py<PyAny>> {
     let roots = PyList::empty(py);
     for paths in report.written {
         let list = PyList::empty(py);
-        for path in paths {
-            list.append(string_from_wtf8(py, &wtf8_from_os_str(path.as_os_str()))?)?;
+        for path in paths.iter() {
+            list.append(string_from_wtf8(py, path)?)?;
         }
         roots.append(list)?;
     }
     Ok(roots.into_any().unbind())
+}
+
+fn open_cache(folder: PathBuf) -> Arc<HashCache> {
+    let folder = Some(folder).filter(|folder| !folder.as_os_str().is_empty());
+    Arc::new(HashCache::open(folder.as_deref()))
+}
+
+const fn permissions((group, file_mode, directory_mode): (Option<u32>, u32, u32)) -> Permissions {
+    Permissions { group, file_mode, directory_mode }
+}
+
+/// Adds a group and permission bits to files below a root, and to each directory from the root down to them.
+#[pyfunction]
+pub(crate) fn add_permissions(
+    py: Python<'_>,
+    root: PathBuf,
+    files: Vec<PathBuf>,
+    wanted: (Option<u32>, u32, u32),
+) -> PyResult<()> {
+    py.detach(|| add_to_files(&root, &files, permissions(wanted))).map_err(|error| to_py_err(py, &error))
 }
 
 fn conflicts(name: &str) -> ConflictResolution {

@@ -3,7 +3,7 @@
 use pyo3::exceptions::{PyNotImplementedError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::error::{Error, S3ClientError, S3ServiceError};
+use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, S3ClientError, S3ServiceError};
 
 /// An exception for an error. Statistics of a cancelled operation are added by whoever has them.
 pub(crate) fn to_py_err(py: Python<'_>, error: &Error) -> PyErr {
@@ -16,14 +16,20 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::S3Service(error) => return service_error(py, error),
         Error::S3Client(error) => return client_error(py, error),
         Error::Cancelled(_) => named(py, "AssetSyncCancelledError", &text)?,
-        Error::PathOutsideRoot { .. } => named(py, "PathOutsideDirectoryError", &text)?,
+        Error::PathOutsideRoot { .. } | Error::PathOutside(_) => named(py, "PathOutsideDirectoryError", &text)?,
         Error::ManifestInvalid(_) => named(py, "ManifestDecodeValidationError", &text)?,
         Error::NonValidInput(_) => named(py, "NonValidInputError", &text)?,
         Error::MisconfiguredInputs(_) => named(py, "MisconfiguredInputsError", &text)?,
         Error::MissingAssetRoot(_) => named(py, "MissingAssetRootError", &text)?,
         Error::Cache(_) => named(py, "JobAttachmentsError", &text)?,
         Error::Integrity(_) | Error::SourceFile { .. } | Error::Sync(_) => named(py, "AssetSyncError", &text)?,
+        Error::Io { action, source, .. } if *action == CREATE_DOWNLOAD_DIRECTORY => directory_error(py, source, &text)?,
         Error::Io { path, source, .. } => os_error(py, source, &text, path)?,
+        Error::Download { path, source, .. } => {
+            let error = named(py, "AssetSyncError", &text)?;
+            error.set_cause(py, Some(os_error(py, source, &text, path)?));
+            error
+        }
         Error::InvalidArgument(_) => PyValueError::new_err(text),
         Error::NotSupported(_) => PyNotImplementedError::new_err(text),
         Error::Json { .. } => {
@@ -52,6 +58,20 @@ fn client_error(py: Python<'_>, error: &S3ClientError) -> PyResult<PyErr> {
     let class = exceptions(py)?.getattr("JobAttachmentS3BotoCoreError")?;
     let details = format!("{} (bucket '{}', key '{}')", error.details, error.bucket, error.key);
     Ok(PyErr::from_value(class.call1((error.action.as_str(), details))?))
+}
+
+/// The reference's advice for a directory that can't be made. Its text is all of the error's text, so that no number and no
+/// file name may be among the arguments.
+fn directory_error(py: Python<'_>, source: &std::io::Error, text: &str) -> PyResult<PyErr> {
+    let text = format!(
+        "{text}. If this path was configured on a different operating system, re-run the download and choose a valid local path \
+         when prompted."
+    );
+    let class = py.get_type::<PyOSError>();
+    let Some(number) = source.raw_os_error() else { return Ok(PyErr::from_value(class.call1((text,))?)) };
+    let value = class.call1((number, ""))?.get_type().call1((text,))?;
+    value.setattr("errno", number)?;
+    Ok(PyErr::from_value(value))
 }
 
 /// An `OSError` of the subclass that belongs to the error number (`PermissionError`, …), with its file name.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::pump::Call;
@@ -32,14 +33,17 @@ const DEFAULT_CONNECTIONS: usize = 128;
 impl StoreArguments {
     /// Reads what a session knows: region and profile. Its credentials are asked for later, and again.
     pub(crate) fn plan(self, py: Python<'_>) -> PyResult<StorePlan> {
-        let mut options = S3Options {
+        let options = S3Options {
             max_connections: self.max_connections.unwrap_or(DEFAULT_CONNECTIONS),
             checksums: self.checksums,
             ..S3Options::default()
         };
+        let mut options = options.with_environment().map_err(|error| PyValueError::new_err(error.to_string()))?;
         if let Some(session) = &self.session {
             let session = session.bind(py);
             options.region = text(session, "region_name")?;
+            // Not of boto3's sessions: of what this package makes of a boto3 client.
+            options.endpoint_url = text(session, "endpoint_url")?;
             options.profile = text(session, "profile_name")?.filter(|profile| profile != "default");
         }
         Ok(StorePlan { session: self.session, options })

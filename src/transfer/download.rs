@@ -8,9 +8,10 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::PART_BYTES;
-use super::buffers::{Buffer, Buffers};
-use super::context::{Context, LogLevel};
+use super::buffers::Buffers;
+use super::context::{CancellationToken, Context, LogLevel};
 use super::limits::Limits;
+use super::received::{Counted, Received, Receiving};
 use super::upload::{blocking, joined};
 use crate::error::{Error, IntegrityError, Result, S3Action};
 use crate::fs::stage::StagedFile;
@@ -22,6 +23,7 @@ const BODY_ATTEMPTS: u32 = 8;
 /// How often contents that are wrong are fetched again: a second copy that is wrong too is what S3 has.
 const WRONG_CONTENT_ATTEMPTS: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const CANCELLED: &str = "File download cancelled.";
 
 /// What is checked of what arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +78,8 @@ enum Failure {
 impl Downloader {
     /// Fetches contents that fit one request, checks them, and hands them to `place` on a thread that may block.
     ///
+    /// Where the operation is cancelled, what `place` has begun is waited for: nothing goes on behind the caller's back.
+    ///
     /// # Errors
     /// [`Error::Integrity`] where they are not what they should be; the store's errors; those of `place`.
     pub async fn fetch_whole<T, P>(&self, download: &ObjectDownload, place: P) -> Result<T>
@@ -83,80 +87,100 @@ impl Downloader {
         T: Send + 'static,
         P: FnOnce(&[Bytes]) -> Result<T> + Send + 'static,
     {
-        let _room = self.limits.bytes(download.size_bytes).await;
-        let (pieces, key) = self.repeat(download, |object| self.whole_body(download, object)).await?;
-        let _ = key;
-        blocking(move || place(&pieces)).await
+        let stop = &self.context.cancel;
+        let _room = self.unless(stop, self.limits.bytes(download.size_bytes)).await.map_err(Failure::into_error)?;
+        let received = self.repeat(download, |object| self.whole_body(download, object)).await?;
+        let Received { pieces, counted } = received;
+        let placed = blocking(move || place(&pieces)).await?;
+        counted.keep();
+        Ok(placed)
     }
 
-    async fn whole_body(&self, download: &ObjectDownload, object: &ObjectKey) -> Result<Vec<Bytes>, Failure> {
-        let pieces = self.body(download, object, None).await?;
+    async fn whole_body(&self, download: &ObjectDownload, object: &ObjectKey) -> Result<Received, Failure> {
+        let received = self.whole_or_range(download, object, None, &self.context.cancel).await?;
         if self.verify == Verify::Hash {
             let mut hasher = Hasher::new();
-            pieces.iter().for_each(|piece| hasher.update(piece));
-            self.check_hash(download, object, &hasher).inspect_err(|_| self.take_back(&pieces))?;
+            received.pieces.iter().for_each(|piece| hasher.update(piece));
+            check_hash(download, object, &hasher)?;
         }
-        Ok(pieces)
+        Ok(received)
     }
 
-    /// Fetches contents of any size in ranges, several at once, into a staged file at an offset, and checks them.
+    /// Fetches contents of any size in ranges, several at once, into a staged file at an offset, and checks them. When this
+    /// returns, nothing writes to the file any more.
     ///
     /// # Errors
     /// As [`Downloader::fetch_whole`], and where the file can't be written.
     pub async fn fetch_in_ranges(&self, download: &ObjectDownload, staged: &Arc<StagedFile>, at: u64) -> Result<()> {
-        self.repeat(download, |object| self.ranges(download, object, staged, at)).await.map(drop)
+        let counted = self.repeat(download, |object| self.ranges(download, object, (staged, at))).await?;
+        counted.keep();
+        Ok(())
     }
 
     async fn ranges(
         &self,
         download: &ObjectDownload,
         object: &ObjectKey,
-        staged: &Arc<StagedFile>,
-        at: u64,
-    ) -> Result<(), Failure> {
+        (staged, at): (&Arc<StagedFile>, u64),
+    ) -> Result<Counted, Failure> {
+        let stop = self.context.cancel.child_token();
+        // If this future is dropped, its ranges stop too.
+        let _stops = stop.clone().drop_guard();
+        let place = Place { object: object.clone(), staged: Arc::clone(staged), at, stop: stop.clone() };
+        let mut under_way = VecDeque::new();
+        let outcome = self.ranges_in_order(download, &place, &mut under_way).await;
+        if outcome.is_err() {
+            stop.cancel();
+            for RangeTask { task, .. } in under_way {
+                let _ = task.await;
+            }
+        }
+        outcome
+    }
+
+    /// Keeps ranges coming and hashes them in their order.
+    async fn ranges_in_order(
+        &self,
+        download: &ObjectDownload,
+        place: &Place,
+        under_way: &mut VecDeque<RangeTask>,
+    ) -> Result<Counted, Failure> {
         let mut hasher = Hasher::new();
-        let (mut start, mut taken) = (0, 0);
-        let mut under_way: VecDeque<RangeTask> = VecDeque::new();
+        let mut counted = Counted::new(&self.context.progress);
+        let mut start = 0;
         loop {
             let length = PART_BYTES.min(download.size_bytes - start);
             // Room is taken in order, before the request is made, so that the first range never waits for the later ones.
-            let next = tokio::select! {
+            tokio::select! {
                 biased;
-                done = first_done(&mut under_way), if !under_way.is_empty() => Some(done),
+                () = place.stop.cancelled() => return Err(cancelled()),
+                done = first_done(under_way), if !under_way.is_empty() => {
+                    let first = under_way.pop_front();
+                    let received = done?;
+                    counted.absorb(received.counted);
+                    hasher = self.hash_pieces(hasher, received.pieces).await?;
+                    drop(first);
+                }
                 room = self.limits.bytes(length), if length > 0 => {
-                    let task = self.clone().range_task(download.clone(), object.clone(), start, (Arc::clone(staged), at));
-                    under_way.push_back(RangeTask(tokio::spawn(task), room));
+                    let task = self.clone().range_task(download.clone(), place.clone(), start);
+                    under_way.push_back(RangeTask { task: tokio::spawn(task), _room: room });
                     start += length;
-                    None
                 }
                 else => break,
-            };
-            if let Some(done) = next {
-                let pieces = done?;
-                taken += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-                hasher = self.hash_pieces(hasher, pieces).await?;
-                under_way.pop_front();
             }
         }
         if self.verify == Verify::Hash {
-            let outcome = self.check_hash(download, object, &hasher);
-            return outcome.inspect_err(|_| self.context.progress.take_back_bytes(taken));
+            check_hash(download, &place.object, &hasher)?;
         }
-        Ok(())
+        Ok(counted)
     }
 
     /// Fetches one range and writes it where it belongs.
-    async fn range_task(
-        self,
-        download: ObjectDownload,
-        object: ObjectKey,
-        start: u64,
-        (staged, at): (Arc<StagedFile>, u64),
-    ) -> Result<Vec<Bytes>, Failure> {
+    async fn range_task(self, download: ObjectDownload, place: Place, start: u64) -> Result<Received, Failure> {
         let length = PART_BYTES.min(download.size_bytes - start);
-        let pieces = self.one_range(&download, &object, start..start + length).await?;
-        write(staged, pieces.clone(), at + start).await.map_err(Failure::Final)?;
-        Ok(pieces)
+        let received = self.one_range(&download, &place, start..start + length).await?;
+        write(place.staged, received.pieces.clone(), place.at + start).await.map_err(Failure::Final)?;
+        Ok(received)
     }
 
     async fn hash_pieces(&self, mut hasher: Hasher, pieces: Vec<Bytes>) -> Result<Hasher, Failure> {
@@ -174,65 +198,76 @@ impl Downloader {
     async fn one_range(
         &self,
         download: &ObjectDownload,
-        object: &ObjectKey,
+        place: &Place,
         range: std::ops::Range<u64>,
-    ) -> Result<Vec<Bytes>, Failure> {
-        let mut attempt = 0;
+    ) -> Result<Received, Failure> {
+        let mut broken = 0;
         loop {
-            match self.body(download, object, Some(range.clone())).await {
-                Err(Failure::Body(error)) if attempt + 1 < BODY_ATTEMPTS => {
-                    self.pause(attempt, &error).await;
-                    attempt += 1;
+            match self.whole_or_range(download, &place.object, Some(range.clone()), &place.stop).await {
+                Err(Failure::Body(error)) => {
+                    broken += 1;
+                    if broken >= BODY_ATTEMPTS {
+                        return Err(Failure::Final(error));
+                    }
+                    self.pause(broken, &error, &place.stop).await?;
                 }
                 other => return other,
             }
         }
     }
 
-    /// One request and its body. Bytes are counted as they come and taken back if the body breaks off.
+    async fn whole_or_range(
+        &self,
+        download: &ObjectDownload,
+        object: &ObjectKey,
+        range: Option<std::ops::Range<u64>>,
+        stop: &CancellationToken,
+    ) -> Result<Received, Failure> {
+        self.unless(stop, self.body(download, object, range)).await?
+    }
+
+    /// One request and its body. Bytes are counted as they come.
     async fn body(
         &self,
         download: &ObjectDownload,
         object: &ObjectKey,
         range: Option<std::ops::Range<u64>>,
-    ) -> Result<Vec<Bytes>, Failure> {
+    ) -> Result<Received, Failure> {
         let _permit = self.limits.request().await;
         let expected = range.as_ref().map_or(download.size_bytes, |range| range.end - range.start);
+        // Errors before the body are final: the store has repeated what is worth it.
         let answer = self.store.get(object, range, S3Action::DownloadingFile).await;
         let mut body = answer.map_err(|error| match error {
-            Error::S3Client(_) => Failure::Body(error),
+            Error::Integrity(_) => Failure::Wrong(error),
             _ => Failure::Final(error),
         })?;
         if self.verify != Verify::Off && (body.length_bytes != expected || body.info.size_bytes != download.size_bytes)
         {
             return Err(Failure::Wrong(wrong_size(download, object, body.info.size_bytes)));
         }
-        let mut collected = Collected::new(&self.buffers, body.length_bytes);
+        let mut receiving = Receiving::new(&self.buffers, &self.context.progress, body.length_bytes);
         loop {
             match body.chunks.next_chunk().await {
-                Ok(Some(piece)) => {
-                    self.context.progress.add_bytes(piece.len() as u64);
-                    collected.push(piece);
-                }
-                Ok(None) if collected.received == body.length_bytes => break,
-                Ok(None) => {
-                    self.context.progress.take_back_bytes(collected.received);
-                    let text = format!("the body ended after {} of {} bytes", collected.received, body.length_bytes);
+                Ok(Some(piece)) if receiving.push(&piece) => {}
+                Ok(None) if receiving.is_complete() => break,
+                Ok(_) => {
+                    let received = receiving.received;
+                    let text = format!("the body ended after {received} of {} bytes", body.length_bytes);
+                    self.limits.complain();
                     return Err(Failure::Body(cut_off(object, text)));
                 }
                 Err(error) => {
-                    self.context.progress.take_back_bytes(collected.received);
+                    self.limits.complain();
                     return Err(Failure::Body(error));
                 }
             }
         }
-        let pieces = collected.finish();
         self.limits.report(self.store.as_ref());
-        Ok(pieces)
+        Ok(receiving.finish())
     }
 
     /// Tries again what is worth it, and the other key where the first has nothing.
-    async fn repeat<'a, T, F, R>(&self, download: &'a ObjectDownload, attempt: F) -> Result<(T, &'a ObjectKey)>
+    async fn repeat<'a, T, F, R>(&self, download: &'a ObjectDownload, attempt: F) -> Result<T>
     where
         F: Fn(&'a ObjectKey) -> R,
         R: Future<Output = Result<T, Failure>>,
@@ -241,13 +276,13 @@ impl Downloader {
         let (mut broken, mut wrong) = (0, 0);
         loop {
             match attempt(object).await {
-                Ok(value) => return Ok((value, object)),
+                Ok(value) => return Ok(value),
                 Err(Failure::Body(error)) => {
                     broken += 1;
                     if broken >= BODY_ATTEMPTS {
                         return Err(error);
                     }
-                    self.pause(broken, &error).await;
+                    self.pause(broken, &error, &self.context.cancel).await.map_err(Failure::into_error)?;
                 }
                 Err(Failure::Wrong(error)) => {
                     wrong += 1;
@@ -264,64 +299,45 @@ impl Downloader {
         }
     }
 
-    async fn pause(&self, attempt: u32, error: &Error) {
+    async fn pause(&self, attempt: u32, error: &Error, stop: &CancellationToken) -> Result<(), Failure> {
         self.context.log(LogLevel::Debug, "download", || format!("{error}; asking again"));
-        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt.min(6))).await;
+        self.unless(stop, tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt.min(6)))).await
     }
 
-    fn take_back(&self, pieces: &[Bytes]) {
-        self.context.progress.take_back_bytes(pieces.iter().map(|piece| piece.len() as u64).sum());
-    }
-
-    fn check_hash(&self, download: &ObjectDownload, object: &ObjectKey, hasher: &Hasher) -> Result<(), Failure> {
-        let found = hasher.finish();
-        if found == download.expected {
-            return Ok(());
+    /// What work gives, unless it is stopped first.
+    async fn unless<T>(&self, stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(cancelled()),
+            value = work => Ok(value),
         }
-        let error = IntegrityError {
-            subject: object.url(),
-            expected: download.expected.text().into_owned(),
-            found: found.text().into_owned(),
-            place: None,
-        };
-        Err(Failure::Wrong(error.into()))
     }
 }
 
-/// A body as it comes in.
-///
-/// Frames are copied into a buffer that is used again: to keep them would keep the connection's read buffers alive behind
-/// them, and fresh pages cost several times what the copy does.
-struct Collected {
-    buffer: Option<Buffer>,
-    pieces: Vec<Bytes>,
-    expected: u64,
-    received: u64,
-    buffers: Buffers,
+impl Failure {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Body(error) | Self::Wrong(error) | Self::Final(error) => error,
+        }
+    }
 }
 
-impl Collected {
-    fn new(buffers: &Buffers, expected: u64) -> Self {
-        Self { buffer: None, pieces: Vec::new(), expected, received: 0, buffers: buffers.clone() }
-    }
+fn cancelled() -> Failure {
+    Failure::Final(Error::Cancelled(CANCELLED.to_owned()))
+}
 
-    fn push(&mut self, piece: Bytes) {
-        let start = usize::try_from(self.received).unwrap_or(usize::MAX);
-        self.received += piece.len() as u64;
-        // A body that came whole needs no buffer; one that is larger than was said, or than a part, is kept as it comes.
-        let fits = self.received <= self.expected && self.expected <= PART_BYTES;
-        if !fits || (start == 0 && self.received == self.expected) {
-            self.pieces.push(piece);
-            return;
-        }
-        let length = usize::try_from(self.expected).unwrap_or(usize::MAX);
-        let buffer = self.buffer.get_or_insert_with(|| self.buffers.take(length));
-        buffer.as_mut()[start..start + piece.len()].copy_from_slice(&piece);
+fn check_hash(download: &ObjectDownload, object: &ObjectKey, hasher: &Hasher) -> Result<(), Failure> {
+    let found = hasher.finish();
+    if found == download.expected {
+        return Ok(());
     }
-
-    fn finish(self) -> Vec<Bytes> {
-        self.buffer.map_or(self.pieces, |buffer| vec![buffer.freeze()])
-    }
+    let error = IntegrityError {
+        subject: object.url(),
+        expected: download.expected.text().into_owned(),
+        found: found.text().into_owned(),
+        place: None,
+    };
+    Err(Failure::Wrong(error.into()))
 }
 
 async fn write(staged: Arc<StagedFile>, pieces: Vec<Bytes>, mut offset: u64) -> Result<()> {
@@ -356,26 +372,29 @@ fn cut_off(object: &ObjectKey, details: String) -> Error {
     .into()
 }
 
-/// A range on its way, and the room that its bytes take until they are hashed. It ends with whoever waits for it.
-struct RangeTask(
-    tokio::task::JoinHandle<Result<Vec<Bytes>, Failure>>,
-    #[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>,
-);
+/// Where ranges go, and what stops them.
+#[derive(Clone)]
+struct Place {
+    object: ObjectKey,
+    staged: Arc<StagedFile>,
+    at: u64,
+    stop: CancellationToken,
+}
 
-impl Drop for RangeTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// A range on its way, and the room that its bytes take until they are hashed.
+struct RangeTask {
+    task: tokio::task::JoinHandle<Result<Received, Failure>>,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Waits for the first range; the others go on meanwhile.
-async fn first_done(under_way: &mut VecDeque<RangeTask>) -> Result<Vec<Bytes>, Failure> {
-    let Some(RangeTask(task, _)) = under_way.front_mut() else { return Ok(Vec::new()) };
-    match task.await {
+async fn first_done(under_way: &mut VecDeque<RangeTask>) -> Result<Received, Failure> {
+    let Some(first) = under_way.front_mut() else { return Err(cancelled()) };
+    match (&mut first.task).await {
         Ok(outcome) => outcome,
         Err(error) => Err(match joined::<()>(Err(error)) {
             Err(error) => Failure::Final(error),
-            Ok(()) => Failure::Final(Error::Cancelled("File download cancelled.".to_owned())),
+            Ok(()) => cancelled(),
         }),
     }
 }

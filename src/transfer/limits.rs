@@ -100,6 +100,11 @@ impl Limits {
         }
     }
 
+    /// Tells of a body that broke off or stalled: fewer at a time may each be faster.
+    pub fn complain(&self) {
+        self.fall();
+    }
+
     /// A third less, once a burst.
     fn fall(&self) {
         let mut last = self.0.last_fall.lock().unwrap_or_else(PoisonError::into_inner);

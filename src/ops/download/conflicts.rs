@@ -2,116 +2,280 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use super::{ConflictResolution, DownloadRequest, FileId};
+use super::check::plain;
+use super::{CANCELLED, ConflictResolution, DownloadRequest, Duplicates, FileId};
 use crate::error::{Error, Result};
-use crate::fs::stage::{Existing, TargetRoot};
-use crate::manifest::Manifest;
-use crate::path::ManifestPath;
+use crate::fs::target::{Existing, TargetRoot};
+use crate::manifest::{Content, Manifest};
+use crate::path::{ManifestPath, PathProblem, os_string_from_wtf8};
+use crate::transfer::context::{Context, LogLevel};
 
-/// What to do about a file that is there already.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Plan {
-    /// Write over it.
+/// What to do about one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// Nothing is in its way.
+    New,
+    /// Write over what is there.
     Replace,
-    /// Write beside it, under this name.
-    Copy(OsString),
+    /// Write beside it, under a name that was settled.
+    Copy,
+    /// Leave what is there alone.
+    Skip,
+    /// The same file is in the list already.
+    Repeated,
 }
 
 /// What was settled.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
-    /// Files that have something at their path.
-    pub(super) plans: HashMap<FileId, Plan>,
-    /// Files that are left alone, with their sizes.
-    pub(super) skipped: Vec<(FileId, u64)>,
+    /// By root and entry.
+    plans: Vec<Vec<Plan>>,
+    /// Names of copies.
+    copies: HashMap<FileId, OsString>,
+}
+
+/// What a file's name becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Naming<'a> {
+    /// Its own, which should be free.
+    Own,
+    /// Its own, over whatever is there.
+    Over,
+    /// That of a copy.
+    Copy(&'a OsString),
+}
+
+impl Settled {
+    /// Whether nothing is to be done about a file.
+    pub(super) fn is_skipped(&self, id: FileId) -> bool {
+        matches!(self.plan(id), Plan::Skip | Plan::Repeated)
+    }
+
+    /// Whether a file is already there and would be replaced.
+    pub(super) fn is_replaced(&self, id: FileId) -> bool {
+        self.plan(id) == Plan::Replace
+    }
+
+    /// Leaves a file alone after all.
+    pub(super) fn skip(&mut self, id: FileId) {
+        self.plans[id.root as usize][id.index()] = Plan::Skip;
+    }
+
+    pub(super) fn naming(&self, id: FileId) -> Naming<'_> {
+        match self.plan(id) {
+            Plan::Replace => Naming::Over,
+            Plan::Copy => self.copies.get(&id).map_or(Naming::Own, Naming::Copy),
+            Plan::New | Plan::Skip | Plan::Repeated => Naming::Own,
+        }
+    }
+
+    /// The files of a root that are there and are left alone.
+    pub(super) fn left_alone(&self, root: u32) -> impl Iterator<Item = FileId> + '_ {
+        let plans = self.plans[root as usize].iter();
+        (0_u32..).zip(plans).filter(|(_, plan)| **plan == Plan::Skip).map(move |(entry, _)| FileId { root, entry })
+    }
+
+    fn plan(&self, id: FileId) -> Plan {
+        self.plans[id.root as usize][id.index()]
+    }
+
+    /// Tells progress and log of all files that need nothing.
+    pub(super) fn count_skipped(&self, request: &DownloadRequest, context: &Context) {
+        for (root, download) in (0_u32..).zip(&request.roots) {
+            for entry in (0_u32..).take(download.manifest.files.len()) {
+                let id = FileId { root, entry };
+                if !self.is_skipped(id) {
+                    continue;
+                }
+                let files = &download.manifest.files;
+                context.progress.skip_file(u64::try_from(files.size_bytes(id.index())).unwrap_or(0));
+                context.log(LogLevel::Debug, super::LOGGER, || {
+                    format!("Left {} as it is", download.path.join(files.path(id.index()).display()).display())
+                });
+            }
+        }
+    }
 }
 
 /// Looks at every path and decides.
-pub(super) fn settle(request: &DownloadRequest, roots: &[TargetRoot]) -> Result<Settled> {
+pub(super) fn settle(
+    request: &DownloadRequest,
+    roots: &[TargetRoot],
+    have_duplicates: &[bool],
+    context: &Context,
+) -> Result<Settled> {
     let mut settled = Settled::default();
     for (number, (download, root)) in (0_u32..).zip(request.roots.iter().zip(roots)) {
-        if root.is_new() {
-            // Nothing can be there. What comes later is seen when a file gets its name.
-            continue;
+        let manifest = &download.manifest;
+        settled.plans.push(vec![Plan::New; manifest.files.len()]);
+        let mut settler =
+            Settler { request, root, manifest, number, settled: &mut settled, taken: None, next: HashMap::new() };
+        if !root.is_new() {
+            settler.look_at_all(context)?;
         }
-        let files = &download.manifest.files;
-        let mut taken: Option<HashSet<Vec<u8>>> = None;
-        for (entry, index) in (0_u32..).zip(0..files.len()) {
-            let path = files.path(index);
-            let id = FileId { root: number, entry };
-            match root.look(path)? {
-                Existing::Nothing => continue,
-                Existing::Directory => {
-                    let path = root.path().join(path.to_os_string()?);
-                    return Err(Error::io("write", path, std::io::Error::from(std::io::ErrorKind::IsADirectory)));
-                }
-                Existing::File { .. } | Existing::Other => {}
-            }
-            let size_bytes = u64::try_from(files.size_bytes(index)).unwrap_or(0);
-            match &request.options.conflicts {
-                ConflictResolution::Skip => settled.skipped.push((id, size_bytes)),
-                ConflictResolution::Overwrite | ConflictResolution::Resume => {
-                    settled.plans.insert(id, Plan::Replace);
-                }
-                ConflictResolution::CreateCopy => {
-                    let taken = taken.get_or_insert_with(|| paths_of(&download.manifest));
-                    settled.plans.insert(id, Plan::Copy(free_copy_name(root, path, taken)?));
-                }
-                ConflictResolution::Unknown(name) => {
-                    return Err(Error::InvalidArgument(format!("Unknown choice for file conflict resolution: {name}")));
-                }
-            }
+        // Nothing can be in a new root. What comes later is seen when a file gets its name.
+        if have_duplicates[number as usize] {
+            settler.settle_duplicates()?;
         }
     }
     Ok(settled)
 }
 
-/// The first `name (n).ext` that neither exists nor is a path of the manifest nor was given to another copy.
-fn free_copy_name(root: &TargetRoot, path: ManifestPath<'_>, taken: &mut HashSet<Vec<u8>>) -> Result<OsString> {
-    let target = root.target(path)?;
-    let folder = path.as_bytes().iter().rposition(|byte| *byte == b'/').map_or(&b""[..], |at| &path.as_bytes()[..=at]);
-    let mut number = 1;
-    loop {
-        let copy = target.copy_name(number);
-        let mut full = folder.to_vec();
-        full.extend_from_slice(&crate::path::wtf8_from_os_str(&copy.name));
-        if copy.look()? == Existing::Nothing && taken.insert(full) {
-            return Ok(copy.name);
-        }
-        number += 1;
-    }
+struct Settler<'a> {
+    request: &'a DownloadRequest,
+    root: &'a TargetRoot,
+    manifest: &'a Manifest,
+    number: u32,
+    settled: &'a mut Settled,
+    /// Paths that no copy may get: those of the manifest, and those of other copies.
+    taken: Option<HashSet<Vec<u8>>>,
+    /// The number that the next copy of a path gets, if it is free.
+    next: HashMap<Vec<u8>, u64>,
 }
 
-fn paths_of(manifest: &Manifest) -> HashSet<Vec<u8>> {
-    (0..manifest.files.len()).map(|index| manifest.files.path(index).as_bytes().to_vec()).collect()
-}
-
-/// Refuses a manifest that has one path twice, or a file where another path needs a directory: whichever came last would
-/// win, or nothing would.
-pub(super) fn refuse_clashes(manifest: &Manifest) -> Result<()> {
-    let files = &manifest.files;
-    let mut order: Vec<usize> = (0..files.len()).collect();
-    // With `/` before every other byte, a path is followed at once by the paths below it.
-    let rank = |byte: u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
-    order.sort_unstable_by(|a, b| {
-        let key = |index: &usize| files.path(*index).as_bytes().iter().map(|byte| rank(*byte));
-        key(a).cmp(key(b))
-    });
-    for pair in order.windows(2) {
-        let (first, second) = (files.path(pair[0]), files.path(pair[1]));
-        if first == second {
-            if files.content(pair[0]) == files.content(pair[1]) {
-                continue;
+impl Settler<'_> {
+    fn look_at_all(&mut self, context: &Context) -> Result<()> {
+        let mut last_folder: Option<PathBuf> = None;
+        self.root.sweep(Path::new(""));
+        for entry in 0..self.manifest.files.len() {
+            if entry % 256 == 0 {
+                context.check_cancelled(CANCELLED)?;
             }
-            return Err(Error::ManifestInvalid(format!("The manifest has two different files at {first:?}")));
+            let path = self.manifest.files.path(entry);
+            let folder = folder_of(path);
+            if last_folder.as_ref() != Some(&folder) {
+                self.root.sweep(&folder);
+                last_folder = Some(folder);
+            }
+            let plan = match self.root.look(path)? {
+                Existing::Nothing => Plan::New,
+                // What it leads to is not there, so it is in nobody's way (`Path.is_file` says so too).
+                Existing::DanglingLink => Plan::Replace,
+                Existing::Outside => {
+                    let problem = PathProblem::LinkEscapes;
+                    return Err(Error::PathOutsideRoot { path: path.display(), problem });
+                }
+                Existing::Directory => return Err(self.root.is_a_directory(path)),
+                Existing::File { .. } | Existing::Other => self.resolve(entry)?,
+            };
+            self.set(entry, plan);
         }
-        let below = second.as_bytes().strip_prefix(first.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
-        if below {
-            return Err(Error::ManifestInvalid(format!(
-                "The manifest has a file at {first:?} and another at {second:?} below it"
-            )));
+        Ok(())
+    }
+
+    /// What the caller wants done about a conflict.
+    fn resolve(&mut self, entry: usize) -> Result<Plan> {
+        Ok(match &self.request.options.conflicts {
+            ConflictResolution::Skip => Plan::Skip,
+            ConflictResolution::Overwrite | ConflictResolution::Resume => Plan::Replace,
+            ConflictResolution::CreateCopy => {
+                let name = self.free_copy_name(self.manifest.files.path(entry))?;
+                self.settled.copies.insert(self.id(entry), name);
+                Plan::Copy
+            }
+            ConflictResolution::Unknown(name) => {
+                return Err(Error::InvalidArgument(format!("Unknown choice for file conflict resolution: {name}")));
+            }
+        })
+    }
+
+    /// One path several times: the same contents once, others as if they came one after another.
+    fn settle_duplicates(&mut self) -> Result<()> {
+        let files = &self.manifest.files;
+        let mut order: Vec<u32> = (0..).take(files.len()).collect();
+        let path = |entry: &u32| plain(files.path(*entry as usize));
+        order.sort_by(|a, b| path(a).cmp(&path(b)));
+        let mut start = 0;
+        while start < order.len() {
+            let first = path(&order[start]);
+            let length = order[start..].iter().take_while(|entry| path(entry) == first).count();
+            if length > 1 {
+                // A stable sort: the group is in the order of the list.
+                self.settle_group(&order[start..start + length])?;
+            }
+            start += length;
+        }
+        Ok(())
+    }
+
+    fn settle_group(&mut self, group: &[u32]) -> Result<()> {
+        let files = &self.manifest.files;
+        let same = |a: u32, b: u32| {
+            let (a, b) = (a as usize, b as usize);
+            files.content(a) == files.content(b) && files.size_bytes(a) == files.size_bytes(b)
+        };
+        let mut distinct: Vec<u32> = Vec::new();
+        for entry in group {
+            if distinct.iter().any(|earlier| same(*earlier, *entry)) {
+                self.set(*entry as usize, Plan::Repeated);
+            } else {
+                distinct.push(*entry);
+            }
+        }
+        if distinct.len() < 2 {
+            return Ok(());
+        }
+        debug_assert_eq!(self.request.options.duplicates, Duplicates::InOrder, "others were refused");
+        match self.request.options.conflicts {
+            // The last one written is the one that stays: the others need not be written.
+            ConflictResolution::Overwrite | ConflictResolution::Resume => {
+                for entry in &distinct[..distinct.len() - 1] {
+                    self.set(*entry as usize, Plan::Repeated);
+                }
+            }
+            _ => {
+                for entry in &distinct[1..] {
+                    let is_settled = self.settled.plan(self.id(*entry as usize)) != Plan::New;
+                    if !is_settled {
+                        let plan = self.resolve(*entry as usize)?;
+                        self.set(*entry as usize, plan);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, entry: usize, plan: Plan) {
+        self.settled.plans[self.number as usize][entry] = plan;
+    }
+
+    fn id(&self, entry: usize) -> FileId {
+        FileId { root: self.number, entry: u32::try_from(entry).unwrap_or(u32::MAX) }
+    }
+
+    /// The first `name (n).ext` that neither exists nor is a path of the manifest nor was given to another copy.
+    fn free_copy_name(&mut self, path: ManifestPath<'_>) -> Result<OsString> {
+        let target = self.root.target(path)?;
+        let path = plain(path).into_owned();
+        let manifest = self.manifest;
+        let taken = self.taken.get_or_insert_with(|| {
+            (0..manifest.files.len()).map(|index| plain(manifest.files.path(index)).into_owned()).collect()
+        });
+        let folder = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let number = self.next.entry(path.clone()).or_insert(1);
+        loop {
+            let copy = target.copy_name(*number);
+            *number += 1;
+            let mut full = path[..folder].to_vec();
+            full.extend_from_slice(&crate::path::wtf8_from_os_str(&copy.name));
+            if copy.is_free()? && taken.insert(full) {
+                return Ok(copy.name);
+            }
         }
     }
-    Ok(())
+}
+
+/// The directory that a file goes into, below the root.
+fn folder_of(path: ManifestPath<'_>) -> PathBuf {
+    let path = plain(path);
+    let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    os_string_from_wtf8(&path[..end]).map(PathBuf::from).unwrap_or_default()
+}
+
+/// Whether a file is a link, which comes after all other files.
+pub(super) fn is_link(manifest: &Manifest, index: usize) -> bool {
+    matches!(manifest.files.content(index), Content::Symlink(_))
 }

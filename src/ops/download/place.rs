@@ -1,33 +1,31 @@
 //! From checked contents to files at their names.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::conflicts::Plan;
-use super::{ConflictResolution, FileId, Job, LOGGER, Permissions, Wanted, index, lock};
+use super::conflicts::Naming;
+use super::{CANCELLED, ConflictResolution, FileId, Job, LOGGER, lock};
 use crate::error::{Error, Result};
 use crate::fs::permissions;
-use crate::fs::stage::{Committed, Existing, StagedFile, Target, TargetRoot};
-use crate::hash::Hasher;
-use crate::manifest::Content;
-use crate::path::{ManifestPath, PathFormat};
+use crate::fs::stage::{Committed, StagedFile};
+use crate::fs::target::Target;
 use crate::transfer::context::LogLevel;
 
 impl Job {
     /// Writes contents that are in memory to all files that want them.
-    pub(super) fn place_pieces(&self, wanted: &Wanted, pieces: &[Bytes]) -> Result<()> {
-        for id in &wanted.files {
+    pub(super) fn place_pieces(&self, files: &[FileId], pieces: &[Bytes]) -> Result<()> {
+        for (number, id) in files.iter().enumerate() {
+            if number > 0 {
+                self.downloader.context.check_cancelled(CANCELLED)?;
+            }
             let staged = self.target(*id)?.stage()?;
             let mut offset = 0;
             for piece in pieces {
                 staged.write_at(piece, offset)?;
                 offset += piece.len() as u64;
             }
-            self.commit(*id, staged)?;
-            self.count(*id, *id != wanted.files[0]);
+            self.commit_and_count(*id, staged, number > 0)?;
         }
         Ok(())
     }
@@ -40,55 +38,70 @@ impl Job {
     }
 
     /// Gives a finished file its name, and clones it to the other files that want its contents.
-    pub(super) fn place_staged(&self, wanted: &Wanted, staged: StagedFile) -> Result<()> {
-        let Some((first, others)) = wanted.files.split_first() else { return Ok(()) };
+    pub(super) fn place_staged(&self, files: &[FileId], staged: StagedFile) -> Result<()> {
+        let Some((first, others)) = files.split_first() else { return Ok(()) };
         // Clones come before the first file gets its name: nobody can have changed its contents yet.
         for id in others {
+            self.downloader.context.check_cancelled(CANCELLED)?;
             let clone = self.target(*id)?.stage()?;
             clone.clone_from(staged.file(), self.size_bytes(*id))?;
-            self.commit(*id, clone)?;
-            self.count(*id, true);
+            self.commit_and_count(*id, clone, true)?;
         }
-        self.commit(*first, staged)?;
-        self.count(*first, false);
+        self.commit_and_count(*first, staged, false)
+    }
+
+    fn commit_and_count(&self, id: FileId, staged: StagedFile, is_clone: bool) -> Result<()> {
+        let (progress, size_bytes) = (&self.downloader.context.progress, self.size_bytes(id));
+        if let Some(path) = self.commit(id, staged)? {
+            if is_clone {
+                // Its bytes did not travel, but they are there: the total counts them.
+                progress.add_bytes(size_bytes);
+            }
+            progress.finish_file();
+            self.note_written(id, &path);
+        } else {
+            if !is_clone {
+                progress.take_back_bytes(size_bytes);
+            }
+            progress.skip_file(size_bytes);
+        }
         Ok(())
     }
 
-    /// Time, permissions, disk, name.
-    fn commit(&self, id: FileId, staged: StagedFile) -> Result<()> {
+    pub(super) fn note_written(&self, id: FileId, path: &std::path::Path) {
+        self.downloader.context.log(LogLevel::Debug, LOGGER, || {
+            let relative = self.manifest(id).files.path(id.index()).display();
+            format!("Downloaded {relative} to {}", path.display())
+        });
+        lock(&self.written)[id.root as usize].push_os(path.as_os_str());
+    }
+
+    /// Execute bit, permissions, time, disk, name. Gives `None` where the file gave way to another.
+    fn commit(&self, id: FileId, staged: StagedFile) -> Result<Option<PathBuf>> {
         let files = &self.manifest(id).files;
-        if files.is_runnable(index(id)) {
-            staged.add_mode(0o111)?;
+        if files.is_runnable(id.index()) {
+            staged.make_executable()?;
         }
         if let Some(wanted) = &self.request.options.permissions {
-            add_permissions(staged.file(), wanted.group, wanted.file_mode)
+            permissions::add(staged.file(), wanted.group, wanted.file_mode)
                 .map_err(|error| Error::io("set the permissions of", staged.target().path(), error))?;
         }
-        staged.set_mtime_micros(files.mtime_micros(index(id)))?;
+        staged.set_mtime_micros(files.mtime_micros(id.index()))?;
         if self.request.options.sync {
             staged.sync()?;
         }
-        let Some(path) = self.give_name(id, staged)? else {
-            self.log_skipped(id);
-            return Ok(());
-        };
-        self.downloader.context.log(LogLevel::Debug, LOGGER, || {
-            format!("Downloaded {} to {}", files.path(index(id)).display(), path.display())
-        });
-        lock(&self.written)[id.root as usize].push(path);
-        Ok(())
+        self.give_name(id, staged)
     }
 
-    /// The name that the file got, or `None` where it gave way to another.
     fn give_name(&self, id: FileId, mut staged: StagedFile) -> Result<Option<PathBuf>> {
-        let plain = staged.target().clone();
-        let first = match self.plans.get(&id) {
-            Some(Plan::Replace) => {
+        let own = staged.target().clone();
+        let first = match self.settled.naming(id) {
+            Naming::Over => {
                 staged.commit_over()?;
-                return Ok(Some(plain.path()));
+                return Ok(Some(own.path()));
             }
-            Some(Plan::Copy(name)) => plain.with_name(name.clone()),
-            None => plain.clone(),
+            Naming::Copy(name) => own.with_name(name.clone()),
+            Naming::Own => own.clone(),
         };
         if staged.commit_new(&first)? == Committed::Yes {
             return Ok(Some(first.path()));
@@ -98,130 +111,30 @@ impl Job {
             ConflictResolution::Skip => Ok(None),
             ConflictResolution::Overwrite | ConflictResolution::Resume => {
                 staged.commit_over()?;
-                Ok(Some(plain.path()))
+                Ok(Some(own.path()))
             }
-            ConflictResolution::CreateCopy => loop_copies(&mut staged, &plain).map(Some),
-            ConflictResolution::Unknown(name) => {
-                Err(Error::InvalidArgument(format!("Unknown choice for file conflict resolution: {name}")))
-            }
+            ConflictResolution::CreateCopy => next_free_copy(&own, |copy| staged.commit_new(copy)).map(Some),
+            ConflictResolution::Unknown(name) => Err(unknown(name)),
         }
     }
 
-    fn target(&self, id: FileId) -> Result<Target> {
-        self.root(id).target(self.manifest(id).files.path(index(id)))
-    }
-
-    fn root(&self, id: FileId) -> &TargetRoot {
-        &self.roots[id.root as usize]
-    }
-
-    fn count(&self, id: FileId, cloned: bool) {
-        let progress = &self.downloader.context.progress;
-        if cloned {
-            // Its bytes did not travel, but they are there: the total counts them.
-            progress.add_bytes(self.size_bytes(id));
-        }
-        progress.finish_file();
-    }
-
-    /// Whether the file at the entry's path has the right size and contents.
-    pub(super) fn is_right(&self, id: FileId) -> Result<bool> {
-        let target = self.target(id)?;
-        if target.look()? != (Existing::File { size_bytes: self.size_bytes(id) }) {
-            return Ok(false);
-        }
-        let Ok(mut file) = target.open() else { return Ok(false) };
-        for (expected, length) in self.pieces(id) {
-            if hash_next(&mut file, length).map_err(|error| Error::io("read", target.path(), error))? != Some(expected)
-            {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    pub(super) fn log_skipped(&self, id: FileId) {
-        self.downloader.context.log(LogLevel::Debug, LOGGER, || format!("Left {} as it is", self.shown(id).display()));
-    }
-
-    /// What comes after all files: empty directories, links, permissions of directories.
-    pub(super) fn finish_trees(&self) -> Result<()> {
-        for (root, download) in self.roots.iter().zip(&self.request.roots) {
-            let manifest = &download.manifest;
-            for directory in manifest.directories.iter().filter(|directory| !directory.deleted) {
-                root.make_directory(ManifestPath::from_wtf8(&directory.path))?;
-            }
-            for entry in 0..manifest.files.len() {
-                if let Content::Symlink(destination) = manifest.files.content(entry) {
-                    make_link(root, manifest.files.path(entry), destination)?;
-                }
-            }
-        }
-        match self.request.options.permissions {
-            Some(wanted) => self.set_directory_permissions(wanted),
-            None => Ok(()),
-        }
-    }
-
-    /// On every directory from the root down to each file that was written, each once.
-    fn set_directory_permissions(&self, wanted: Permissions) -> Result<()> {
-        for (number, root) in self.roots.iter().enumerate() {
-            let mut folders = std::collections::BTreeSet::new();
-            for path in &lock(&self.written)[number] {
-                let below = path.strip_prefix(root.path()).unwrap_or(path);
-                folders.extend(below.ancestors().skip(1).map(Path::to_path_buf));
-            }
-            for folder in folders {
-                let directory = root.open_existing(&folder)?;
-                add_permissions(&*directory, wanted.group, wanted.directory_mode)
-                    .map_err(|error| Error::io("set the permissions of", root.path().join(&folder), error))?;
-            }
-        }
-        Ok(())
+    pub(super) fn target(&self, id: FileId) -> Result<Target> {
+        self.roots[id.root as usize].target(self.manifest(id).files.path(id.index()))
     }
 }
 
-fn add_permissions(file: impl std::os::fd::AsFd, group: Option<u32>, mode: u32) -> rustix::io::Result<()> {
-    if let Some(group) = group {
-        permissions::set_group(&file, group)?;
-    }
-    permissions::add_mode(&file, mode)
+pub(super) fn unknown(name: &str) -> Error {
+    Error::InvalidArgument(format!("Unknown choice for file conflict resolution: {name}"))
 }
 
-/// Makes a link whose target is given from the root; the link itself is relative to its own directory.
-fn make_link(root: &TargetRoot, path: ManifestPath<'_>, destination: ManifestPath<'_>) -> Result<()> {
-    destination.check(PathFormat::host())?;
-    let depth = path.components().count().saturating_sub(1);
-    let mut relative = PathBuf::new();
-    relative.extend(std::iter::repeat_n("..", depth));
-    relative.push(destination.to_os_string()?);
-    root.target(path)?.link_to(&relative)
-}
-
-fn loop_copies(staged: &mut StagedFile, plain: &Target) -> Result<PathBuf> {
+/// Tries `name (1).ext`, `name (2).ext`, … until one is free; processes that do the same at the same time don't meet.
+pub(super) fn next_free_copy(own: &Target, mut commit: impl FnMut(&Target) -> Result<Committed>) -> Result<PathBuf> {
     let mut number = 1;
     loop {
-        let copy = plain.copy_name(number);
-        if staged.commit_new(&copy)? == Committed::Yes {
+        let copy = own.copy_name(number);
+        if commit(&copy)? == Committed::Yes {
             return Ok(copy.path());
         }
         number += 1;
     }
-}
-
-/// The hash of the next `length` bytes, or `None` where the file has fewer.
-fn hash_next(file: &mut File, length: u64) -> std::io::Result<Option<crate::hash::ContentHash>> {
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1024 * 1024];
-    let mut left = length;
-    while left > 0 {
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = file.read(&mut buffer[..most])?;
-        if read == 0 {
-            return Ok(None);
-        }
-        hasher.update(&buffer[..read]);
-        left -= read as u64;
-    }
-    Ok(Some(hasher.finish()))
 }

@@ -1,5 +1,6 @@
 //! S3 through the AWS SDK: the only place that names it.
 
+mod body;
 mod config;
 mod endpoint;
 mod errors;
@@ -66,6 +67,32 @@ impl Default for S3Options {
             check_bucket_owner: true,
         }
     }
+}
+
+/// Seconds that a body may bring no byte before the request is made again.
+const STALL_VARIABLE: &str = "RUSTY_ATTACHMENTS_STALL_SECONDS";
+/// Seconds that one operation may go on retrying.
+const RETRY_VARIABLE: &str = "RUSTY_ATTACHMENTS_RETRY_SECONDS";
+
+impl S3Options {
+    /// Takes what the environment says about time: `RUSTY_ATTACHMENTS_STALL_SECONDS` and `RUSTY_ATTACHMENTS_RETRY_SECONDS`.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidArgument`] for values that are no positive numbers.
+    pub fn with_environment(mut self) -> Result<Self> {
+        self.stall_limit = seconds(STALL_VARIABLE)?.unwrap_or(self.stall_limit);
+        self.retry_budget = seconds(RETRY_VARIABLE)?.unwrap_or(self.retry_budget);
+        Ok(self)
+    }
+}
+
+fn seconds(variable: &str) -> Result<Option<Duration>> {
+    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let number = value.to_str().and_then(|text| text.parse::<f64>().ok()).filter(|number| *number > 0.0);
+    let limit = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
+    limit.map(Some).ok_or_else(|| {
+        crate::Error::InvalidArgument(format!("{variable} must be a positive number of seconds, not {value:?}"))
+    })
 }
 
 /// S3, or something that speaks its protocol.

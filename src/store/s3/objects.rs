@@ -11,14 +11,12 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::base64;
-use bytes::Bytes;
 
-use super::errors::{Asked, Failure, body_error};
+use super::body::SdkChunks;
+use super::errors::{Asked, Failure};
 use super::{S3Store, sdk_metadata};
-use crate::error::{Error, Result, S3Action};
-use crate::store::{
-    Chunks, Conditions, ListPage, ListRequest, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest, StoreFuture,
-};
+use crate::error::{IntegrityError, Result, S3Action};
+use crate::store::{Conditions, ListPage, ListRequest, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest};
 
 /// From this size on, a body's signature costs more than it protects: the checksum header is signed, the body is not.
 const UNSIGNED_FROM_BYTES: usize = 64 * 1024;
@@ -98,7 +96,7 @@ impl S3Store {
         let answer = self.send(asked, 0, request).await.map_err(|failure| failure.error)?;
         let length_bytes = unsigned(answer.content_length());
         if let Some(range) = &range {
-            check_range(asked, range, answer.content_range(), length_bytes)?;
+            check_range(object, range, answer.content_range(), length_bytes)?;
         }
         let info = ObjectInfo {
             size_bytes: answer.content_range().and_then(total_of_range).unwrap_or(length_bytes),
@@ -106,8 +104,7 @@ impl S3Store {
             etag: answer.e_tag().map(str::to_owned),
             metadata: metadata(answer.metadata()),
         };
-        let chunks =
-            SdkChunks { body: answer.body, object: object.clone(), action, stall_limit: self.options.stall_limit };
+        let chunks = SdkChunks::new((answer.body, length_bytes), (object, action), self.options.stall_limit);
         Ok(ObjectBody { info, length_bytes, chunks: Box::new(chunks) })
     }
 
@@ -248,14 +245,18 @@ pub(super) fn is_unknown_condition(failure: &Failure) -> bool {
 }
 
 /// A server that ignores `Range` sends the whole object; its bytes must not be taken for the range's.
-fn check_range(asked: Asked<'_>, range: &Range<u64>, header: Option<&str>, length: u64) -> Result<()> {
+fn check_range(object: &ObjectKey, range: &Range<u64>, header: Option<&str>, length: u64) -> Result<()> {
     let expected = format!("bytes {}-{}/", range.start, range.end.saturating_sub(1));
     if header.is_some_and(|header| header.starts_with(&expected)) && length == range.end - range.start {
         return Ok(());
     }
-    let details =
-        format!("asked for bytes {}-{}, got {}", range.start, range.end.saturating_sub(1), header.unwrap_or("all"));
-    Err(body_error(asked, details))
+    let error = IntegrityError {
+        subject: object.url(),
+        expected: format!("bytes {}-{}", range.start, range.end.saturating_sub(1)),
+        found: header.unwrap_or("the whole object").to_owned(),
+        place: None,
+    };
+    Err(error.into())
 }
 
 fn total_of_range(header: &str) -> Option<u64> {
@@ -272,32 +273,4 @@ pub(super) fn system_time(time: &DateTime) -> Option<SystemTime> {
 
 fn metadata(metadata: Option<&std::collections::HashMap<String, String>>) -> BTreeMap<String, String> {
     metadata.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-struct SdkChunks {
-    body: ByteStream,
-    object: ObjectKey,
-    action: S3Action,
-    stall_limit: Duration,
-}
-
-impl SdkChunks {
-    fn fail(&self, details: String) -> Error {
-        body_error(Asked::object(self.action, "GetObject", &self.object), details)
-    }
-}
-
-impl Chunks for SdkChunks {
-    fn next_chunk(&mut self) -> StoreFuture<'_, Option<Bytes>> {
-        Box::pin(async move {
-            match tokio::time::timeout(self.stall_limit, self.body.next()).await {
-                Ok(None) => Ok(None),
-                Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
-                Ok(Some(Err(error))) => {
-                    Err(self.fail(format!("the connection broke in the middle of the object: {error}")))
-                }
-                Err(_) => Err(self.fail(format!("no byte came for {} seconds", self.stall_limit.as_secs_f32()))),
-            }
-        })
-    }
 }

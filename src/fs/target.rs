@@ -1,0 +1,378 @@
+//! Roots that files are written below, and places in them.
+//!
+//! Everything is opened relative to the root and stays below it, so that a link that is swapped in leads nowhere.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::open::{FileStamp, Links, open_beneath};
+use super::stage::remove_stale;
+use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, Result};
+use crate::path::{ManifestPath, PathFormat, PathProblem};
+
+/// How many directories are kept open. Descriptors are scarce: 1,024 a process by default.
+const OPEN_DIRECTORIES: usize = 64;
+
+/// A root directory that files are written below.
+#[derive(Debug)]
+pub struct TargetRoot {
+    directory: Arc<OwnedFd>,
+    path: PathBuf,
+    is_new: bool,
+    open: Mutex<HashMap<Vec<u8>, Arc<OwnedFd>>>,
+    /// Directories in which temporary files of killed runs were looked for, by [`crate::hash::quick_hash`] of their paths.
+    swept: Mutex<HashSet<u64>>,
+}
+
+/// Where a file goes: a directory, held open, and a name in it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub(super) directory: Arc<OwnedFd>,
+    /// The directory's path, for messages and results.
+    directory_path: PathBuf,
+    /// The last component.
+    pub name: OsString,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Nothing.
+    Nothing,
+    /// A regular file, or a link to one, of this many bytes.
+    File {
+        /// Its size.
+        size_bytes: u64,
+    },
+    /// A directory, or a link to one.
+    Directory,
+    /// A symbolic link to nothing.
+    DanglingLink,
+    /// The path leads out of the root through a symbolic link.
+    Outside,
+    /// Anything else.
+    Other,
+}
+
+impl TargetRoot {
+    /// Opens a root directory, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be made or opened.
+    pub fn create(path: &Path) -> Result<Self> {
+        // The root's own parents are the caller's, not a manifest's.
+        let is_new = match std::fs::create_dir(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(path).map_err(|error| Error::io(CREATE_DOWNLOAD_DIRECTORY, path, error))?;
+                true
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => false,
+            Err(error) => return Err(Error::io(CREATE_DOWNLOAD_DIRECTORY, path, error)),
+        };
+        let directory = rustix::fs::open(path, DIRECTORY, Mode::empty())
+            .map_err(|error| Error::io(CREATE_DOWNLOAD_DIRECTORY, path, error))?;
+        Ok(Self::over(directory, path, is_new))
+    }
+
+    /// Opens a root directory that is there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let directory = rustix::fs::open(path, DIRECTORY, Mode::empty())
+            .map_err(|error| Error::io("open directory", path, error))?;
+        Ok(Self::over(directory, path, false))
+    }
+
+    fn over(directory: OwnedFd, path: &Path, is_new: bool) -> Self {
+        let path = path.to_path_buf();
+        Self { directory: Arc::new(directory), path, is_new, open: Mutex::default(), swept: Mutex::default() }
+    }
+
+    /// The root as it was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the root was not there before, so that nothing is in it.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Device and inode of the root: two paths with one identity are one directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system won't say.
+    pub fn identity(&self) -> Result<(u64, u64)> {
+        let stat =
+            rustix::fs::fstat(&self.directory).map_err(|error| Error::io("look at", self.path.clone(), error))?;
+        #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between platforms")]
+        Ok((stat.st_dev as u64, stat.st_ino as u64))
+    }
+
+    /// Opens a directory below the root, or makes it; the empty path is the root itself.
+    ///
+    /// # Errors
+    /// [`Error::PathOutsideRoot`] where a link leads out; [`Error::Io`].
+    pub fn directory(&self, relative: &Path) -> Result<Arc<OwnedFd>> {
+        let shown = crate::path::wtf8_from_os_str(relative.as_os_str());
+        self.open_directory(relative, ManifestPath::from_wtf8(&shown))
+    }
+
+    /// Finds where a file goes, making its parent directories.
+    ///
+    /// # Errors
+    /// [`Error::PathOutsideRoot`] for a hostile path or where a link leads out; [`Error::Io`] where a directory can't be made.
+    pub fn target(&self, path: ManifestPath<'_>) -> Result<Target> {
+        path.check(PathFormat::host())?;
+        let relative = normalised(path)?;
+        let name = relative.file_name().unwrap_or_default().to_os_string();
+        let parent = relative.parent().unwrap_or_else(|| Path::new(""));
+        let directory = self.open_directory(parent, path)?;
+        Ok(Target { directory, directory_path: self.path.join(parent), name })
+    }
+
+    /// As [`TargetRoot::target`], where no directory on the way may be a link: a relative link that is made there then leads
+    /// where its text says.
+    ///
+    /// # Errors
+    /// As [`TargetRoot::target`].
+    pub fn target_without_links(&self, path: ManifestPath<'_>) -> Result<Target> {
+        let target = self.target(path)?;
+        let parent = normalised(path)?.parent().map(Path::to_path_buf).unwrap_or_default();
+        if parent.as_os_str().is_empty() {
+            return Ok(target);
+        }
+        let directory = open_beneath(self.directory.as_fd(), &parent, DIRECTORY, Mode::empty(), Links::Refuse)
+            .map_err(|error| directory_error(error, &self.path.join(&parent), path))?;
+        Ok(Target { directory: Arc::new(directory), ..target })
+    }
+
+    /// Makes a directory and its parents.
+    ///
+    /// # Errors
+    /// As [`TargetRoot::target`].
+    pub fn make_directory(&self, path: ManifestPath<'_>) -> Result<()> {
+        path.check(PathFormat::host())?;
+        self.open_directory(&normalised(path)?, path).map(drop)
+    }
+
+    /// What is at a path, without making anything. Links that stay below the root are followed.
+    ///
+    /// # Errors
+    /// [`Error::PathOutsideRoot`] for a hostile path; [`Error::Io`] where the system won't say.
+    pub fn look(&self, path: ManifestPath<'_>) -> Result<Existing> {
+        path.check(PathFormat::host())?;
+        let relative = normalised(path)?;
+        let open = |flags: OFlags| {
+            let flags = OFlags::PATH_FLAG | OFlags::CLOEXEC | flags;
+            open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), Links::Beneath)
+        };
+        match open(OFlags::empty()) {
+            Ok(found) => rustix::fs::fstat(&found)
+                .map(|stat| existing(&stat))
+                .map_err(|error| Error::io("look at", self.path.join(&relative), error)),
+            Err(Errno::NOENT) if open(OFlags::NOFOLLOW).is_ok() => Ok(Existing::DanglingLink),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(Existing::Nothing),
+            Err(Errno::XDEV) => Ok(Existing::Outside),
+            Err(Errno::LOOP) => Ok(Existing::Other),
+            Err(error) => Err(Error::io("look at", self.path.join(&relative), error)),
+        }
+    }
+
+    /// Opens a file that is there for reading. `None` where there is no regular file, or a link in its place.
+    #[must_use]
+    pub fn open_file(&self, path: ManifestPath<'_>) -> Option<(File, FileStamp)> {
+        let relative = normalised(path).ok()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let found = open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), Links::Beneath).ok()?;
+        let stat = rustix::fs::fstat(&found).ok()?;
+        FileType::from_raw_mode(stat.st_mode).is_file().then(|| (File::from(found), FileStamp::from_stat(&stat)))
+    }
+
+    /// Opens whatever file or directory is at a path, to change what the system knows about it.
+    ///
+    /// # Errors
+    /// As [`TargetRoot::target`].
+    pub fn open_any(&self, path: ManifestPath<'_>) -> Result<OwnedFd> {
+        let relative = normalised(path)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { &relative };
+        open_beneath(self.directory.as_fd(), relative, flags, Mode::empty(), Links::Beneath).map_err(
+            |error| match error {
+                Errno::XDEV | Errno::LOOP => {
+                    Error::PathOutsideRoot { path: path.display(), problem: PathProblem::LinkEscapes }
+                }
+                _ => Error::io("open", self.path.join(relative), error),
+            },
+        )
+    }
+
+    /// Removes temporary files of killed runs from a directory, if it is there. Each directory is looked through once.
+    pub fn sweep(&self, relative: &Path) {
+        if !self.is_first_sweep(relative) {
+            return;
+        }
+        let path = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
+        // What can't be opened now is in nobody's way, or is told of when something is to be written there.
+        if let Ok(found) = open_beneath(self.directory.as_fd(), path, DIRECTORY, Mode::empty(), Links::Beneath) {
+            remove_stale(&found);
+        }
+    }
+
+    /// Waits until the names in a directory below the root are on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the directory.
+    pub fn sync(&self, relative: &Path) -> Result<()> {
+        let directory = self.directory(relative)?;
+        rustix::fs::fsync(&*directory).map_err(|error| Error::io("write", self.path.join(relative), error))
+    }
+
+    /// The error for a directory where a file should go.
+    #[must_use]
+    pub fn is_a_directory(&self, path: ManifestPath<'_>) -> Error {
+        let full = path.to_os_string().map_or_else(|_| self.path.join(path.display()), |path| self.path.join(path));
+        Error::io("write", full, Errno::ISDIR)
+    }
+
+    fn is_first_sweep(&self, relative: &Path) -> bool {
+        let key = crate::hash::quick_hash(relative.as_os_str().as_bytes());
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
+    }
+
+    fn open_directory(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<Arc<OwnedFd>> {
+        if relative.as_os_str().is_empty() {
+            return Ok(Arc::clone(&self.directory));
+        }
+        let key = relative.as_os_str().as_bytes();
+        if let Some(found) = self.lock().get(key) {
+            return Ok(Arc::clone(found));
+        }
+        let opened = Arc::new(self.open_or_make(relative, shown)?);
+        let mut open = self.lock();
+        if open.len() >= OPEN_DIRECTORIES {
+            open.clear();
+        }
+        open.insert(key.to_vec(), Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    fn open_or_make(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<OwnedFd> {
+        let full = self.path.join(relative);
+        match open_beneath(self.directory.as_fd(), relative, DIRECTORY, Mode::empty(), Links::Beneath) {
+            Ok(found) => return Ok(found),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(directory_error(error, &full, shown)),
+        }
+        let parent = relative.parent().unwrap_or_else(|| Path::new(""));
+        let name = relative.file_name().unwrap_or_default();
+        let above = self.open_directory(parent, shown)?;
+        match rustix::fs::mkdirat(&above, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(directory_error(error, &full, shown)),
+        }
+        open_beneath(above.as_fd(), Path::new(name), DIRECTORY, Mode::empty(), Links::Beneath)
+            .map_err(|error| directory_error(error, &full, shown))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Arc<OwnedFd>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How directories are opened.
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
+fn directory_error(error: Errno, full: &Path, shown: ManifestPath<'_>) -> Error {
+    match error {
+        Errno::XDEV | Errno::LOOP => {
+            Error::PathOutsideRoot { path: shown.display(), problem: PathProblem::LinkEscapes }
+        }
+        _ => Error::io(CREATE_DOWNLOAD_DIRECTORY, full, error),
+    }
+}
+
+/// Without empty components and `.`.
+fn normalised(path: ManifestPath<'_>) -> Result<PathBuf> {
+    let whole = PathBuf::from(path.to_os_string()?);
+    Ok(whole.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect())
+}
+
+fn existing(stat: &rustix::fs::Stat) -> Existing {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Existing::File { size_bytes: u64::try_from(stat.st_size).unwrap_or(0) },
+        FileType::Directory => Existing::Directory,
+        _ => Existing::Other,
+    }
+}
+
+impl Target {
+    /// The whole path, for messages and results.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.directory_path.join(&self.name)
+    }
+
+    /// The same directory with another name.
+    #[must_use]
+    pub fn with_name(&self, name: OsString) -> Self {
+        Self { name, ..self.clone() }
+    }
+
+    /// Whether the name is free.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the system won't say.
+    pub fn is_free(&self) -> Result<bool> {
+        match rustix::fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(false),
+            Err(Errno::NOENT) => Ok(true),
+            Err(error) => Err(Error::io("look at", self.path(), error)),
+        }
+    }
+
+    /// Where the symbolic link at the target leads, if there is one.
+    #[must_use]
+    pub fn read_link(&self) -> Option<PathBuf> {
+        let text = rustix::fs::readlinkat(&self.directory, &self.name, Vec::new()).ok()?;
+        Some(PathBuf::from(OsString::from_vec(text.into_bytes())))
+    }
+
+    /// The name of the `number`th copy: `stem (n).suffix`, split at the last suffix as `pathlib` does.
+    #[must_use]
+    pub fn copy_name(&self, number: u64) -> Self {
+        let name = self.name.as_bytes();
+        // A leading dot begins no suffix, and neither does a dot at the end (pathlib's rules).
+        let dot = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0 && at + 1 < name.len());
+        let dot = dot.filter(|at| name[..*at].iter().any(|byte| *byte != b'.'));
+        let (stem, suffix) = name.split_at(dot.unwrap_or(name.len()));
+        let mut copy = stem.to_vec();
+        copy.extend_from_slice(format!(" ({number})").as_bytes());
+        copy.extend_from_slice(suffix);
+        self.with_name(OsString::from_vec(copy))
+    }
+}
+
+/// `O_PATH` where there is one.
+trait PathFlag {
+    const PATH_FLAG: OFlags;
+}
+
+impl PathFlag for OFlags {
+    #[cfg(target_os = "linux")]
+    const PATH_FLAG: OFlags = OFlags::PATH;
+    #[cfg(not(target_os = "linux"))]
+    const PATH_FLAG: OFlags = OFlags::RDONLY;
+}

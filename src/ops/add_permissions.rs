@@ -1,0 +1,50 @@
+//! Giving files below a root to a group and adding permission bits, for callers that wrote them by other means.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::download::Permissions;
+use crate::error::{Error, Result};
+use crate::fs::permissions;
+use crate::fs::target::TargetRoot;
+use crate::path::{ManifestPath, wtf8_from_os_str};
+
+/// Adds permissions to files, and to each directory from the root down to them, each once. Everything is opened below the root;
+/// a link that leads out of it is refused.
+///
+/// # Errors
+/// [`Error::PathOutside`] for a file that is not below the root; [`Error::Io`].
+pub fn add_permissions(root: &Path, files: &[PathBuf], wanted: Permissions) -> Result<()> {
+    let below = files.iter().map(|file| below(root, file)).collect::<Result<Vec<_>>>()?;
+    let opened = TargetRoot::open(root)?;
+    let mut folders = BTreeSet::new();
+    for relative in &below {
+        let found = opened.open_any(ManifestPath::from_wtf8(&wtf8_from_os_str(relative.as_os_str())))?;
+        let bits = wanted.file_mode;
+        permissions::add(found, wanted.group, bits).map_err(|error| fail(root, relative, error))?;
+        folders.extend(relative.ancestors().skip(1).map(Path::to_path_buf));
+    }
+    for folder in folders {
+        let directory = opened.directory(&folder)?;
+        permissions::add(&*directory, wanted.group, wanted.directory_mode)
+            .map_err(|error| fail(root, &folder, error))?;
+    }
+    Ok(())
+}
+
+fn below(root: &Path, file: &Path) -> Result<PathBuf> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let relative = file.strip_prefix(root).map(Path::to_path_buf);
+    let relative = relative.or_else(|_| real(file).strip_prefix(real(root)).map(Path::to_path_buf));
+    relative.map_err(|_| {
+        Error::PathOutside(format!(
+            "The provided path '{}' is not under the root directory: {}",
+            file.display(),
+            root.display()
+        ))
+    })
+}
+
+fn fail(root: &Path, relative: &Path, error: rustix::io::Errno) -> Error {
+    Error::io("set the permissions of", root.join(relative), error)
+}

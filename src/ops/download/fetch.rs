@@ -1,0 +1,142 @@
+//! Fetching contents: small ones many at a time, large ones a few, each in ranges.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::contents::{Contents, Wanted};
+use super::{FileId, Job, blocking};
+use crate::error::{Error, Result, S3Action};
+use crate::hash::ContentHash;
+use crate::manifest::{Content, Manifest};
+use crate::ops::lanes::{self, Queue, Stop};
+use crate::ops::upload_assets::CHUNK_BYTES;
+use crate::settings::join_key;
+use crate::store::ObjectKey;
+use crate::transfer::PART_BYTES;
+use crate::transfer::download::ObjectDownload;
+
+/// How many contents that are larger than one part are fetched at a time; each is fetched in parallel ranges.
+const LARGE_AT_ONCE: usize = 3;
+
+impl Job {
+    pub(super) async fn fetch_all(self: &Arc<Self>, contents: Contents) -> Result<()> {
+        let (small, large) = contents.partition(|id| self.is_small(id));
+        let stop = Arc::new(Stop::default());
+        let mut set = JoinSet::new();
+        let workers = self.downloader.limits.most_requests();
+        let fetch = |job: Arc<Self>, wanted| job.fetch(wanted);
+        lanes::spawn(&mut set, &Queue::new(small), workers, (self, &stop), fetch);
+        lanes::spawn(&mut set, &Queue::new(large), LARGE_AT_ONCE, (self, &stop), fetch);
+        lanes::finish(set).await
+    }
+
+    /// Whether a file comes in one request.
+    fn is_small(&self, id: FileId) -> bool {
+        let is_chunked = matches!(self.manifest(id).files.content(id.index()), Content::Chunks(_));
+        self.size_bytes(id) <= PART_BYTES && !is_chunked
+    }
+
+    async fn fetch(self: Arc<Self>, wanted: Wanted) -> Result<()> {
+        let first = wanted.files()[0];
+        self.downloader.context.check_cancelled(super::CANCELLED)?;
+        let outcome = if self.is_small(first) {
+            let download = self.object(first, self.content_hash(first), self.size_bytes(first));
+            let placer = Arc::clone(&self);
+            self.downloader.fetch_whole(&download, move |pieces| placer.place_pieces(wanted.files(), pieces)).await
+        } else {
+            self.fetch_large(wanted).await
+        };
+        outcome.map_err(|error| self.explain(error, first))
+    }
+
+    async fn fetch_large(self: &Arc<Self>, wanted: Wanted) -> Result<()> {
+        let first = wanted.files()[0];
+        let (placer, size_bytes) = (Arc::clone(self), self.size_bytes(first));
+        let staged = Arc::new(blocking(move || placer.stage(first, size_bytes)).await?);
+        let mut offset = 0;
+        for (hash, length) in self.pieces(first) {
+            let download = self.object(first, hash, length);
+            self.downloader.fetch_in_ranges(&download, &staged, offset).await?;
+            offset += length;
+        }
+        let placer = Arc::clone(self);
+        blocking(move || {
+            let staged = Arc::try_unwrap(staged)
+                .map_err(|_| Error::Sync("a write to a finished file was still under way".to_owned()))?;
+            placer.place_staged(wanted.files(), staged)
+        })
+        .await
+    }
+
+    /// The objects that make up a file, with their sizes.
+    fn pieces(&self, id: FileId) -> Vec<(ContentHash, u64)> {
+        pieces(self.manifest(id), id.index())
+    }
+
+    fn object(&self, id: FileId, expected: ContentHash, size_bytes: u64) -> ObjectDownload {
+        let algorithm = self.manifest(id).hash_algorithm;
+        let prefix = self.request.cas_prefix.as_deref().unwrap_or_default();
+        let key = |name: &str| if prefix.is_empty() { name.to_owned() } else { join_key(&[prefix, name]) };
+        let place = |key: String| ObjectKey::new(self.request.bucket.clone(), key);
+        ObjectDownload {
+            object: place(key(&format!("{expected}.{algorithm}"))),
+            fallback: Some(place(key(&expected.text()))),
+            expected,
+            size_bytes,
+        }
+    }
+
+    fn content_hash(&self, id: FileId) -> ContentHash {
+        match self.manifest(id).files.content(id.index()) {
+            Content::Hash(hash) => hash,
+            _ => ContentHash::Text("".into()),
+        }
+    }
+
+    pub(super) fn manifest(&self, id: FileId) -> &Manifest {
+        &self.request.roots[id.root as usize].manifest
+    }
+
+    pub(super) fn size_bytes(&self, id: FileId) -> u64 {
+        u64::try_from(self.manifest(id).files.size_bytes(id.index())).unwrap_or(0)
+    }
+
+    /// Says where a failure of S3 would have gone, as the reference does.
+    fn explain(&self, error: Error, id: FileId) -> Error {
+        match error {
+            Error::S3Service(mut error) if error.action == S3Action::DownloadingFile => {
+                let path = self.shown(id);
+                error.message = format!("{} (Failed to download the file to {})", error.message, path.display());
+                Error::S3Service(error)
+            }
+            Error::Integrity(mut error) => {
+                error.place = Some(self.shown(id).display().to_string());
+                Error::Integrity(error)
+            }
+            other => other,
+        }
+    }
+
+    fn shown(&self, id: FileId) -> PathBuf {
+        let path = self.manifest(id).files.path(id.index());
+        let root = &self.request.roots[id.root as usize].path;
+        path.to_os_string().map_or_else(|_| root.join(path.display()), |path| root.join(path))
+    }
+}
+
+/// The objects that make up a file of a manifest, with their sizes; none for a link.
+pub(super) fn pieces(manifest: &Manifest, index: usize) -> Vec<(ContentHash, u64)> {
+    let size_bytes = u64::try_from(manifest.files.size_bytes(index)).unwrap_or(0);
+    match manifest.files.content(index) {
+        Content::Hash(hash) => vec![(hash, size_bytes)],
+        Content::Chunks(chunks) => (0_u64..)
+            .zip(chunks)
+            .map(|(number, hash)| {
+                (hash.clone(), CHUNK_BYTES.min(size_bytes.saturating_sub(number.saturating_mul(CHUNK_BYTES))))
+            })
+            .collect(),
+        Content::Symlink(_) | Content::Deleted => Vec::new(),
+    }
+}

@@ -1,0 +1,150 @@
+//! What comes after all files: empty directories, links, permissions of directories, the disk, the report.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::conflicts::{Naming, is_link};
+use super::place::{next_free_copy, unknown};
+use super::{CANCELLED, ConflictResolution, DownloadReport, FileId, Job, Permissions, lock};
+use crate::error::{Error, Result};
+use crate::fs::path_list::PathList;
+use crate::fs::permissions;
+use crate::fs::stage::Committed;
+use crate::fs::target::{Target, TargetRoot};
+use crate::manifest::Content;
+use crate::path::{ManifestPath, os_string_from_wtf8, wtf8_from_os_str};
+
+impl Job {
+    pub(super) fn finish(&self) -> Result<DownloadReport> {
+        for (number, (root, download)) in (0_u32..).zip(self.roots.iter().zip(&self.request.roots)) {
+            let manifest = &download.manifest;
+            for directory in &manifest.directories {
+                root.make_directory(ManifestPath::from_wtf8(&directory.path))?;
+            }
+            for entry in (0_u32..).take(manifest.files.len()) {
+                let id = FileId { root: number, entry };
+                if is_link(manifest, id.index()) && !self.settled.is_skipped(id) {
+                    self.downloader.context.check_cancelled(CANCELLED)?;
+                    self.make_link(id, root)?;
+                }
+            }
+        }
+        let written = std::mem::take(&mut *lock(&self.written));
+        if self.request.options.permissions.is_some() || self.request.options.sync {
+            for (number, root) in (0_u32..).zip(&self.roots) {
+                self.finish_folders(number, root, &written[number as usize])?;
+            }
+        }
+        Ok(DownloadReport { written: written.iter().map(resolved).collect() })
+    }
+
+    /// Makes a link whose target is given from the root; the link itself is relative to its own directory.
+    fn make_link(&self, id: FileId, root: &TargetRoot) -> Result<()> {
+        let files = &self.manifest(id).files;
+        let Content::Symlink(destination) = files.content(id.index()) else { return Ok(()) };
+        let path = files.path(id.index());
+        let mut relative = PathBuf::new();
+        relative.extend(std::iter::repeat_n("..", path.components().count().saturating_sub(1)));
+        relative.push(destination.to_os_string()?);
+        let own = root.target_without_links(path)?;
+        let progress = &self.downloader.context.progress;
+        if self.request.options.conflicts == ConflictResolution::Resume && own.read_link().as_ref() == Some(&relative) {
+            progress.skip_file(0);
+            return Ok(());
+        }
+        match self.link_somewhere(id, &own, &relative)? {
+            Some(path) => {
+                progress.finish_file();
+                self.note_written(id, &path);
+            }
+            None => progress.skip_file(0),
+        }
+        Ok(())
+    }
+
+    fn link_somewhere(&self, id: FileId, own: &Target, destination: &Path) -> Result<Option<PathBuf>> {
+        let first = match self.settled.naming(id) {
+            Naming::Over => {
+                own.link_to(destination, true)?;
+                return Ok(Some(own.path()));
+            }
+            Naming::Copy(name) => own.with_name(name.clone()),
+            Naming::Own => own.clone(),
+        };
+        if first.link_to(destination, false)? == Committed::Yes {
+            return Ok(Some(first.path()));
+        }
+        match &self.request.options.conflicts {
+            ConflictResolution::Skip => Ok(None),
+            ConflictResolution::Overwrite | ConflictResolution::Resume => {
+                own.link_to(destination, true)?;
+                Ok(Some(own.path()))
+            }
+            ConflictResolution::CreateCopy => next_free_copy(own, |copy| copy.link_to(destination, false)).map(Some),
+            ConflictResolution::Unknown(name) => Err(unknown(name)),
+        }
+    }
+
+    /// Permissions and the disk, for every directory from the root down to each file of this run, each once.
+    fn finish_folders(&self, number: u32, root: &TargetRoot, written: &PathList) -> Result<()> {
+        let options = &self.request.options;
+        for folder in self.folders(number, root, written)? {
+            let directory = root.directory(&folder)?;
+            if let Some(Permissions { group, directory_mode, .. }) = options.permissions {
+                permissions::add(&*directory, group, directory_mode)
+                    .map_err(|error| Error::io("set the permissions of", root.path().join(&folder), error))?;
+            }
+            if options.sync {
+                root.sync(&folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn folders(&self, number: u32, root: &TargetRoot, written: &PathList) -> Result<BTreeSet<PathBuf>> {
+        let mut folders = BTreeSet::new();
+        let mut add = |below: &Path| {
+            for folder in below.ancestors() {
+                if !folders.insert(folder.to_path_buf()) {
+                    break;
+                }
+            }
+        };
+        for path in written.iter() {
+            let path = os_string_from_wtf8(path).map(PathBuf::from).unwrap_or_default();
+            let below = path.strip_prefix(root.path()).ok().and_then(Path::parent);
+            add(below.unwrap_or_else(|| Path::new("")));
+        }
+        let manifest = &self.request.roots[number as usize].manifest;
+        for directory in &manifest.directories {
+            add(&PathBuf::from(ManifestPath::from_wtf8(&directory.path).to_os_string()?));
+        }
+        if self.request.options.conflicts == ConflictResolution::Resume {
+            // The run that wrote these files may have been killed before it came to their directories.
+            for id in self.settled.left_alone(number) {
+                let path = PathBuf::from(manifest.files.path(id.index()).to_os_string()?);
+                add(path.parent().unwrap_or_else(|| Path::new("")));
+            }
+        }
+        Ok(folders)
+    }
+}
+
+/// Paths with the links on the way resolved, as the reference reports them.
+fn resolved(written: &PathList) -> PathList {
+    let mut known: HashMap<&[u8], Vec<u8>> = HashMap::new();
+    let mut paths = PathList::new();
+    for path in written.iter() {
+        let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let (folder, name) = path.split_at(end);
+        let real = known.entry(folder).or_insert_with(|| {
+            let folder_path = os_string_from_wtf8(folder).map(PathBuf::from);
+            let real = folder_path.and_then(|folder| folder.canonicalize().ok());
+            real.map_or_else(|| folder.to_vec(), |real| wtf8_from_os_str(real.as_os_str()))
+        });
+        let mut whole = if real.as_slice() == b"/" { Vec::new() } else { real.clone() };
+        whole.extend_from_slice(name);
+        paths.push(&whole);
+    }
+    paths
+}
