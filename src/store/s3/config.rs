@@ -28,8 +28,6 @@ const MAX_ATTEMPTS: u32 = 60;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// From the end of a small request to the first byte of its reply.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const STS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What clients of one process share: connections, and which account a key belongs to. Clones share it.
@@ -85,7 +83,10 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
         // requests would empty it and fail them all. Here time limits retries, and concurrency falls instead.
         .retry_partition(RetryPartition::custom("job-attachments").token_bucket(TokenBucket::unlimited()).build())
         .retry_classifier(OutageClassifier(Arc::clone(&signals)))
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build())
+        // The reply to a small request that stalls is asked for again, as a body that stalls is.
+        .timeout_config(
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(options.stall_limit).build(),
+        )
         // Bodies are watched by this crate, which counts their bytes anyway.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         // Contents are checked against their own hash.
@@ -202,6 +203,7 @@ async fn ask_sts(shared: &SdkConfig, region: &Region, identity: &Arc<Identity>) 
         .region(region.clone())
         .credentials_provider(SharedCredentialsProvider::new(IdentityProvider(Arc::clone(identity))))
         .retry_config(RetryConfig::disabled())
+        // The reply to a small request that stalls is asked for again, as a body that stalls is.
         .timeout_config(TimeoutConfig::builder().operation_timeout(STS_TIMEOUT).build())
         .build();
     let answer = aws_sdk_sts::Client::from_conf(config).get_caller_identity().send().await.ok()?;

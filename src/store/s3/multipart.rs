@@ -1,7 +1,7 @@
 //! Multipart uploads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
@@ -83,6 +83,7 @@ impl S3Store {
                 .send()
         };
         let mut tries = 0;
+        let began = Instant::now();
         loop {
             match self.send(asked, COMPLETE_BYTES_EQUIVALENT, send).await {
                 Ok(_) => return Ok(PutOutcome::Created),
@@ -95,7 +96,11 @@ impl S3Store {
                     if (failure.status == Some(409) || is_unknown_condition(&failure))
                         && conditional.swap(false, Ordering::Relaxed) => {}
                 // A 200 that holds an error is S3's way to fail late; it asks to try again.
-                Err(failure) if failure.is_code(&["InternalError", "SlowDown"]) && tries < 5 => {
+                Err(failure)
+                    if failure.is_code(&["InternalError", "SlowDown"])
+                        && tries < 5
+                        && began.elapsed() < self.options.retry_budget =>
+                {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(100 << tries)).await;
                 }

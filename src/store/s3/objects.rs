@@ -15,13 +15,17 @@ use aws_smithy_types::base64;
 use super::body::SdkChunks;
 use super::errors::{Asked, Failure};
 use super::{S3Store, sdk_metadata};
-use crate::error::{IntegrityError, Result, S3Action};
+use crate::error::{Error, IntegrityError, Result, S3Action};
 use crate::store::{Conditions, ListPage, ListRequest, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest};
 
 /// From this size on, a body's signature costs more than it protects: the checksum header is signed, the body is not.
 const UNSIGNED_FROM_BYTES: usize = 64 * 1024;
 /// The slowest connection that a bulk request is given time for, in bytes a second.
 const SLOWEST_BYTES_PER_SECOND: u64 = 128 * 1024;
+
+/// The longest key: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>. Hashes in hostile manifests are
+/// longer, and the SDK can't make a request of them.
+const MAX_KEY_BYTES: usize = 1024;
 
 /// What S3 gives objects that came without a content type. The SDK would call them `application/octet-stream`.
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
@@ -38,6 +42,12 @@ impl S3Store {
         R: Future<Output = Result<T, SdkError<E, Response>>>,
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
+        if asked.key.len() > MAX_KEY_BYTES {
+            let start: String = asked.key.chars().take(80).collect();
+            let text =
+                format!("The key '{start}…' has {} bytes, more than S3's limit of {MAX_KEY_BYTES}.", asked.key.len());
+            return Err(Failure::without_reply(Error::InvalidArgument(text)));
+        }
         let budget = self.options.retry_budget + transfer_time(bytes);
         let attempt = async {
             let (mut renewed, mut redirected) = (false, false);
