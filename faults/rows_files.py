@@ -123,7 +123,7 @@ def _killed_at(call: str, nth: int) -> None:
             return  # so many calls were not made
         done = sum((this.target / name).is_file() for name in contents)
         before = this.rig.count("GetObject")
-        outcome = this.run("download", manifest=manifest)
+        outcome = this.run("download", manifest=manifest, again=True)
         fetched = this.rig.count("GetObject") - before
         this.check_download(contents, outcome, must_succeed=True)
         this.surprise_unless(fetched <= len(contents) - done, f"fetched {fetched} again, {done} were there")
@@ -244,7 +244,7 @@ def _killed_download(number: int, quick: bool) -> None:
         this.surprise_unless(len(partial) <= 110, f"{len(partial)} temporary files after the kill")
         this.rig.config(delay_ms=0)
         before = this.rig.count("GetObject")
-        outcome = this.run("download", manifest=manifest)
+        outcome = this.run("download", manifest=manifest, again=True)
         fetched = this.rig.count("GetObject") - before
         this.check_download(contents, outcome, must_succeed=True)
         most = len(contents) - len(done) + 8

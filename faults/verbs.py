@@ -125,8 +125,9 @@ def hash_files(kit: Kit) -> Any:
 
 
 def download(kit: Kit) -> Any:
-    """Downloads the manifest's files under the target."""
-    resolution = kit.module("models").FileConflictResolution.CREATE_COPY
+    """Downloads the manifest's files under the target; `again` as a worker that tries again does it, where it can."""
+    choices = kit.module("models").FileConflictResolution
+    resolution = getattr(choices, "RESUME", choices.CREATE_COPY) if kit["again"] else choices.CREATE_COPY
     statistics = kit.download_to(kit["target"], kit.decode(kit["manifest"]), conflict_resolution=resolution)
     return {"processed": statistics.processed_files, "skipped": statistics.skipped_files}
 
