@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 mod cached;
+mod listing;
 mod plan;
 
 pub(super) use self::plan::{Planned, plan};

@@ -38,6 +38,7 @@ impl Job {
             return Ok(unseen);
         }
         if self.sample_is_there(&cached).await? {
+            let cached = self.set_missing_aside(cached, &mut unseen).await;
             for planned in &cached {
                 self.skip(planned, planned.index, seen_in_cache);
                 self.skip_duplicates(planned, seen_in_cache);
@@ -58,6 +59,21 @@ impl Job {
         }
         unseen.extend(cached);
         Ok(unseen)
+    }
+
+    /// Where all cached objects can be checked cheaply, those that are gone are uploaded again, and the cache forgets them.
+    async fn set_missing_aside(self: &Arc<Self>, cached: Vec<Planned>, unseen: &mut Vec<Planned>) -> Vec<Planned> {
+        if cached.len() <= SAMPLE {
+            return cached; // the sample was all of them
+        }
+        let Some(missing) = self.missing_by_listing(&cached).await.filter(|missing| !missing.is_empty()) else {
+            return cached;
+        };
+        let (gone, there): (Vec<_>, Vec<_>) =
+            cached.into_iter().partition(|planned| missing.contains(&self.object(planned).key));
+        lock(&self.missed).extend(gone.iter().map(|planned| cache_key(&self.object(planned))));
+        unseen.extend(gone);
+        there
     }
 
     /// Asks S3 for some of the cached objects. An answer that can't be had counts as a miss, as in the reference.
