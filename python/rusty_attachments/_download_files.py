@@ -166,7 +166,7 @@ def as_manifest(files: _Files, hash_algorithm: HashAlgorithm) -> BaseAssetManife
     """A manifest of some files; of the later version where one of them needs it."""
     from .asset_manifests import v2023_03_03, v2025_12_04
 
-    total_size = sum(file.size for file in files)  # type: ignore[attr-defined] # of every version
+    total_size = sum(file.size for file in files)  # of every version
     needs_later = any(isinstance(file, v2025_12_04.ManifestFilePath) for file in files)
     version = v2025_12_04 if needs_later else v2023_03_03
     return version.AssetManifest(  # type: ignore[no-any-return]
@@ -279,7 +279,7 @@ def download_files_in_directory(
         for algorithm, entries in group.files_by_hash_alg.items():
             chosen[algorithm].extend(row for row in entries if row.path.startswith(f"{directory_path}/"))
     files = sum(len(entries) for entries in chosen.values())
-    size_bytes = sum(row.size for entries in chosen.values() for row in entries)  # type: ignore[attr-defined]
+    size_bytes = sum(row.size for entries in chosen.values() for row in entries)
     tracker = new_tracker((files, size_bytes), on_downloading_files)
     start = time.perf_counter()
     written: list[str] = []
@@ -314,13 +314,13 @@ class _ClientAsSession:
 
     profile_name = None
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 - boto3 is no dependency
+    def __init__(self, client: Any) -> None:
         self._client = client
         self.region_name: Optional[str] = client.meta.region_name
         endpoint = str(client.meta.endpoint_url)
         self.endpoint_url = None if "amazonaws.com" in endpoint else endpoint
 
-    def get_credentials(self) -> Any:  # noqa: ANN401 - botocore's
+    def get_credentials(self) -> Any:
         """The client's credentials."""
         return self._client._request_signer._credentials
 
@@ -329,8 +329,8 @@ def download_file(
     file: BaseManifestPath,
     hash_algorithm: HashAlgorithm,
     local_download_dir: str,
-    collision_lock: Any,  # noqa: ANN401
-    collision_file_dict: Any,  # noqa: ANN401
+    collision_lock: Any,
+    collision_file_dict: Any,
     s3_bucket: str,
     cas_prefix: Optional[str],
     s3_client: Optional[Any] = None,
@@ -369,4 +369,4 @@ def download_file(
     roots = [(local_download_dir, as_manifest([file], hash_algorithm))]
     operation = begin_download(s3_bucket, roots, cas_prefix, session, tracker, file_conflict_resolution)
     written: list[str] = operation.run()[0]
-    return (file.size, Path(written[0]) if written else None)  # type: ignore[attr-defined]
+    return (file.size, Path(written[0]) if written else None)

@@ -195,7 +195,7 @@ def _filter_paths(paths_by_root: _Groups, path_filters: Iterable[str]) -> _Group
             manifest = _native.filter_manifest(as_manifest(entries, algorithm), root, patterns)
             if manifest is not None:
                 kept.files_by_hash_alg[algorithm] = manifest.paths
-                kept.total_bytes += sum(row.size for row in manifest.paths)  # type: ignore[attr-defined]
+                kept.total_bytes += sum(row.size for row in manifest.paths)
         if kept.files_by_hash_alg:
             filtered[root] = kept
     return filtered

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Awaitable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Optional, TypedDict, Union, final
+from typing import Any, Optional, TypedDict, Union, final, type_check_only
 
 from ._operation import StoreArguments
 from .asset_manifests import BaseAssetManifest
@@ -61,12 +61,14 @@ def validate_manifest(text: str, version: str) -> Optional[str]: ...
 
 # What functions that begin long calls take. They exist for type checkers only.
 
+@type_check_only
 class DocumentArguments(TypedDict):
     key: str
     body: bytes
     metadata: dict[str, str]
     content_type: Optional[str]
 
+@type_check_only
 class UploadArguments(TypedDict):
     manifest: BaseAssetManifest
     root: Path
@@ -81,6 +83,7 @@ class UploadArguments(TypedDict):
     resume_within_seconds: float
     buffer_bytes: int
 
+@type_check_only
 class SnapshotArguments(TypedDict):
     manifest: BaseAssetManifest
     root: Path
@@ -88,14 +91,23 @@ class SnapshotArguments(TypedDict):
     document: tuple[str, bytes]
     follow_links: bool
 
+@type_check_only
 class DownloadArguments(TypedDict):
     bucket: str
     cas_prefix: Optional[str]
     roots: list[tuple[str, BaseAssetManifest]]
     conflict_resolution: str
+    in_order: bool
+    hash_cache_dir: str
     verify: str
     fsync: bool
     permissions: Optional[tuple[Optional[int], int, int]]
+
+def add_permissions(
+    root: Union[str, os.PathLike[str]],
+    files: Sequence[Union[str, os.PathLike[str]]],
+    wanted: tuple[Optional[int], int, int],
+) -> None: ...
 
 @final
 class Operation:

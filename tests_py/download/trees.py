@@ -12,7 +12,6 @@ from deadline.job_attachments import download as their_download
 from deadline.job_attachments import models as their_models
 from deadline.job_attachments import os_file_permission as their_permissions
 from deadline.job_attachments.asset_manifests.decode import decode_manifest as their_decode
-
 from rusty_attachments import download as our_download
 from rusty_attachments import models as our_models
 from rusty_attachments import os_file_permission as our_permissions

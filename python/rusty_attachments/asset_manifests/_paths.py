@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ._lazy_list import LazyList
 from .base_manifest import BaseManifestPath
+
+if TYPE_CHECKING:
+    from .v2025_12_04.asset_manifest import ManifestDirectoryPath  # noqa: F401 - in quotes below, ruff overlooks it
 
 __all__ = ["ManifestDirectories", "ManifestPaths"]
 
@@ -16,7 +19,7 @@ class ManifestPaths(LazyList[BaseManifestPath]):
     __slots__ = ()
 
 
-class ManifestDirectories(LazyList[Any]):
+class ManifestDirectories(LazyList["ManifestDirectoryPath"]):
     """A list of a manifest's directories; an object is made when it is touched."""
 
     __slots__ = ()
