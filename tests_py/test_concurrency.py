@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -110,9 +111,14 @@ def slow_transfer(rig, rig_bucket, tmp_path):
 
 
 def nothing_is_left(rig, bucket, tmp_path, direction) -> None:
-    """No unfinished upload; no temporary file; every finished file is right."""
-    assert the_multipart_uploads_are_gone(rig, bucket)
-    assert half_written(tmp_path / "target") == []
+    """No unfinished upload; no temporary file; every finished file is right.
+
+    Workers that a busy machine has kept beyond the caller's patience put things in order behind its back.
+    """
+    deadline = time.monotonic() + 30
+    while not the_multipart_uploads_are_gone(rig, bucket) or half_written(tmp_path / "target"):
+        assert time.monotonic() < deadline, (rig.uploads(bucket), half_written(tmp_path / "target"))
+        time.sleep(0.05)
     source = tree_bytes(tmp_path / "source")
     if direction == "download":
         for name, contents in tree_bytes(tmp_path / "target").items():
