@@ -24,7 +24,8 @@ const MANIFEST_KEY: &str = "root/Manifests/m_input";
 
 /// Bytes that differ from place to place and from seed to seed.
 pub fn bytes(length: usize, seed: u8) -> Vec<u8> {
-    (0..length).map(|at| (at as u8).wrapping_mul(31).wrapping_add((at >> 8) as u8) ^ seed).collect()
+    let byte = |at: usize| u8::try_from((at * 31 + (at >> 8)) & 255).unwrap() ^ seed;
+    (0..length).map(byte).collect()
 }
 
 /// Writes files below a root, and makes their manifest.

@@ -20,7 +20,7 @@ const DAY_SECONDS: f64 = 86_400.0;
 /// Entries older than this don't count, as in the reference.
 pub const EXPIRY_DAYS: u32 = 30;
 /// The same as a time.
-pub const EXPIRY: Duration = Duration::from_secs(EXPIRY_DAYS as u64 * 86_400);
+pub const EXPIRY: Duration = Duration::from_hours(EXPIRY_DAYS as u64 * 24);
 
 /// The cache of objects seen in S3. Shared by threads; it can't fail (see [`crate::cache`]).
 #[derive(Debug)]
@@ -175,7 +175,7 @@ mod tests {
         let cache = S3CheckCache::open(Some(folder.path()));
         let keys = ["b/1".to_owned()];
         cache.record(&keys);
-        assert_eq!(cache.seen_within(&keys, Duration::from_secs(60)), [true]);
+        assert_eq!(cache.seen_within(&keys, Duration::from_mins(1)), [true]);
         assert_eq!(cache.seen_within(&keys, Duration::ZERO), [false]);
     }
 

@@ -91,7 +91,7 @@ pub struct UploadOptions {
 }
 
 /// How old an unfinished upload may be to be gone on with, and how old it has to be to be removed as stale.
-pub const RESUME_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
+pub const RESUME_WITHIN: Duration = Duration::from_hours(24);
 
 impl Default for UploadOptions {
     fn default() -> Self {

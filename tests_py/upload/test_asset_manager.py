@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from rusty_attachments.asset_manifests import HashAlgorithm, hash_data, hash_file
-from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
+from rusty_attachments.asset_manifests import HashAlgorithm, hash_data
 from rusty_attachments.exceptions import (
     AssetSyncCancelledError,
     AssetSyncError,
@@ -17,20 +16,7 @@ from rusty_attachments.exceptions import (
 )
 from rusty_attachments.models import AssetRootManifest, JobAttachmentS3Settings
 from rusty_attachments.upload import S3AssetManager
-
-
-def manifest_of(root: Path, *names: str) -> AssetManifest:
-    paths = [
-        ManifestPath(
-            path=name,
-            hash=hash_file(str(root / name), HashAlgorithm.XXH128),
-            size=(root / name).stat().st_size,
-            mtime=(root / name).stat().st_mtime_ns // 1000,
-        )
-        for name in names
-    ]
-    total = sum(path.size for path in paths)
-    return AssetManifest(hash_alg=HashAlgorithm.XXH128, paths=paths, total_size=total)
+from upload.conftest import manifest_of
 
 
 @pytest.fixture

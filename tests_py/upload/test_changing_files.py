@@ -45,7 +45,7 @@ def change(path, chance: random.Random) -> None:
 
 def test_nothing_wrong_is_stored_while_files_change(rig, rig_bucket, upload, stored, tmp_path):
     chance = random.Random(5)
-    changed = 0
+    changed, texts = 0, []
     while changed < CHANGES:
         root = tmp_path / f"tree {changed}"
         root.mkdir()
@@ -69,11 +69,13 @@ def test_nothing_wrong_is_stored_while_files_change(rig, rig_bucket, upload, sto
         try:
             upload(root, manifest)
         except AssetSyncError as error:
-            assert str(root) in str(error)
+            texts.append((str(error), str(root)))
         finally:
             thread.join()
         changed += 50
         stored()
+    assert texts, "some changes hit"
+    assert all(folder in text for text, folder in texts)
     assert rig.uploads(rig_bucket) == []
 
 
@@ -120,18 +122,16 @@ def test_links_out_of_the_root_can_be_refused(upload, stored, tmp_path):
     (tmp_path / "secret").write_bytes(b"secret")
     (root / "link out").symlink_to("../secret")
     manifest = manifest_of(root)
-    upload(root, manifest)
-    assert sorted(stored().values()) == [6, 6], "followed by default"
-
     confined = S3AssetUploader(
         s3_max_pool_connections=50,
         small_file_threshold_multiplier=20,
         options=UploadOptions(confine_links=True),
     )
     with pytest.raises(AssetSyncError, match="link out: is a symbolic link that leads out of"):
-        upload(
-            root, manifest, uploader=confined, force_s3_check=True, s3_check_cache_dir=str(tmp_path / "other")
-        )
+        upload(root, manifest, uploader=confined)
+    assert list(stored().values()) == [6], "a link that stays below the root is followed"
+    upload(root, manifest)
+    assert sorted(stored().values()) == [6, 6], "by default all are"
 
 
 def test_rows_are_trusted_for_the_time_that_was_set(rig, rig_bucket, upload, stored, tmp_path):
@@ -169,7 +169,8 @@ def test_a_large_upload_goes_on_from_its_parts(rig, rig_bucket, upload, stored, 
     rig.reset()
     caplog.set_level("INFO")
     upload(root)
-    assert rig.count("UploadPart") == 10 - left["parts"]
+    # Parts that were on their way may have arrived after the call.
+    assert 0 < rig.count("UploadPart") <= 10 - left["parts"]
     assert "Going on with upload" in caplog.text
     assert list(stored().values()) == [9 * PART + 1]
     assert rig.uploads(rig_bucket) == []

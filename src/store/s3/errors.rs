@@ -158,7 +158,7 @@ impl Failure {
 }
 
 impl S3Store {
-    pub(super) fn failure<E>(&self, asked: Asked<'_>, error: SdkError<E, Response>) -> Failure
+    pub(super) fn failure<E>(&self, asked: Asked<'_>, error: &SdkError<E, Response>) -> Failure
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -182,7 +182,7 @@ impl S3Store {
             _ => {
                 // A 200 whose body is an error (CompleteMultipartUpload) has a code but no error status.
                 let code = error.code().map(str::to_owned);
-                Failure { error: client_error(asked, &error), status: None, code, bucket_region: None }
+                Failure { error: client_error(asked, error), status: None, code, bucket_region: None }
             }
         }
     }

@@ -10,10 +10,10 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use crate::store::credentials::CredentialSource;
 
 /// How long before their end credentials are fetched anew, as botocore does for its advisory refresh.
-const REFRESH_BEFORE: Duration = Duration::from_secs(120);
+const REFRESH_BEFORE: Duration = Duration::from_mins(2);
 /// How long credentials without an end are kept before the caller's session is asked again. Asking is cheap there: the
 /// session caches on its own.
-const KEEP_UNDATED: Duration = Duration::from_secs(60);
+const KEEP_UNDATED: Duration = Duration::from_mins(1);
 
 /// Where credentials come from, and the last ones that came.
 #[derive(Debug)]

@@ -61,7 +61,7 @@ impl Default for S3Options {
             endpoint_url: None,
             profile: None,
             credentials: None,
-            retry_budget: Duration::from_secs(60),
+            retry_budget: Duration::from_mins(1),
             stall_limit: Duration::from_secs(20),
             checksums: true,
             check_bucket_owner: true,

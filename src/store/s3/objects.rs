@@ -55,7 +55,7 @@ impl S3Store {
                 let begun = Instant::now();
                 let failure = match request().await {
                     Ok(answer) => return Ok(answer),
-                    Err(error) => self.failure(asked, error),
+                    Err(error) => self.failure(asked, &error),
                 };
                 if failure.is_expired_token() && !renewed {
                     renewed = true;
