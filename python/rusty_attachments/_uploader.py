@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import _native
-from ._manifest_files import ManifestFiles, Metadata, make_document
+from ._manifest_files import Metadata, make_document
 from ._operation import StoreArguments, run_async, store_arguments
+from ._snapshots import Snapshots, report_end
 from ._upload_options import UploadOptions
 from ._utils import _is_relative_to, _join_s3_paths
-from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm, hash_data
+from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
 from .caches import S3CheckCache, S3CheckCacheEntry
-from .exceptions import AssetSyncCancelledError, AssetSyncError
-from .models import S3_MANIFEST_FOLDER_NAME, JobAttachmentS3Settings
+from .exceptions import AssetSyncError
+from .models import JobAttachmentS3Settings
 from .progress_tracker import ProgressTracker
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ S3_UPLOAD_MAX_CONCURRENCY: int = 10
 _CANCELLED = "File upload cancelled."
 
 
-class S3AssetUploader(ManifestFiles):
+class S3AssetUploader(Snapshots):
     """Uploads the files of asset manifests, and the manifests.
 
     Args:
@@ -136,7 +137,7 @@ class S3AssetUploader(ManifestFiles):
             prepared.document,
         )
         operation.run()
-        self._report_end(progress_tracker, _CANCELLED)
+        report_end(progress_tracker, _CANCELLED)
         return (prepared.partial_key, prepared.text_hash)
 
     async def upload_assets_async(
@@ -179,7 +180,7 @@ class S3AssetUploader(ManifestFiles):
             prepared.document,
         )
         await run_async(operation)
-        self._report_end(progress_tracker, _CANCELLED)
+        report_end(progress_tracker, _CANCELLED)
         return (prepared.partial_key, prepared.text_hash)
 
     def upload_input_files(
@@ -218,7 +219,7 @@ class S3AssetUploader(ManifestFiles):
             None,
         )
         operation.run()
-        self._report_end(progress_tracker, _CANCELLED)
+        report_end(progress_tracker, _CANCELLED)
 
     def upload_object_to_cas(
         self,
@@ -399,53 +400,6 @@ class S3AssetUploader(ManifestFiles):
         ).run()
         return dropped
 
-    def _snapshot_assets(
-        self,
-        snapshot_dir: Path,
-        manifest: BaseAssetManifest,
-        source_root: Path,
-        partial_manifest_prefix: Optional[str] = None,
-        file_system_location_name: Optional[str] = None,
-        progress_tracker: Optional[ProgressTracker] = None,
-        manifest_name_suffix: str = "input",
-        manifest_file_name: Optional[str] = None,
-        asset_root: Optional[Path] = None,
-    ) -> tuple[str, str]:
-        """Copies the files of a manifest, and then the manifest, into a directory laid out like a root prefix.
-
-        Args:
-            snapshot_dir: The directory.
-            manifest: The files. Its paths are left sorted.
-            source_root: As for `upload_assets`, and so are the other arguments.
-            partial_manifest_prefix: Where the manifest goes, below `Manifests`.
-            file_system_location_name: Not used; kept for callers of the reference.
-            progress_tracker: Told of bytes; may cancel.
-            manifest_name_suffix: How the manifest's name ends.
-            manifest_file_name: The manifest's name, instead of one made from the root.
-            asset_root: Where the files are, if not at `source_root`.
-
-        Returns:
-            The manifest's path below `Manifests`, and the hash of its text.
-        """
-        hash_alg, text, name = self._gather_upload_metadata(
-            manifest=manifest, source_root=source_root, manifest_name_suffix=manifest_name_suffix
-        )
-        name = manifest_file_name or name
-        partial_key = _join_s3_paths(partial_manifest_prefix, name) if partial_manifest_prefix else name
-        operation = _native.snapshot(
-            progress_tracker,
-            {
-                "manifest": manifest,
-                "root": asset_root or source_root,
-                "folder": snapshot_dir,
-                "document": (f"{S3_MANIFEST_FOLDER_NAME}/{partial_key}", text),
-                "follow_links": not self.options.confine_links,
-            },
-        )
-        operation.run()
-        self._report_end(progress_tracker, "File snapshot cancelled.")
-        return (partial_key, hash_data(text, hash_alg))
-
     def _store(self) -> StoreArguments:
         return store_arguments(self._session, self._max_connections, self.options.checksums)
 
@@ -478,14 +432,6 @@ class S3AssetUploader(ManifestFiles):
                 "buffer_bytes": self.options.buffer_bytes,
             },
         )
-
-    @staticmethod
-    def _report_end(progress_tracker: Optional[ProgressTracker], text: str) -> None:
-        """Reports once more at the end, and sees whether that cancelled the call."""
-        if progress_tracker is not None:
-            progress_tracker.report_progress()
-            if not progress_tracker.continue_reporting:
-                raise AssetSyncCancelledError(text, progress_tracker.get_summary_statistics())
 
     def _separate_files_by_size(
         self, files_to_upload: list[BaseManifestPath], size_threshold: int

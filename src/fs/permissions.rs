@@ -8,6 +8,7 @@ use rustix::fs::{Gid, Mode};
 ///
 /// # Errors
 /// The system's.
+#[allow(clippy::useless_conversion, reason = "the type of modes differs between systems")]
 pub fn add_mode(file: impl AsFd, bits: u32) -> rustix::io::Result<()> {
     let stat = rustix::fs::fstat(&file)?;
     let mode = Mode::from_raw_mode(stat.st_mode) | Mode::from_bits_truncate(bits.try_into().unwrap_or_default());
@@ -18,6 +19,7 @@ pub fn add_mode(file: impl AsFd, bits: u32) -> rustix::io::Result<()> {
 ///
 /// # Errors
 /// The system's.
+#[allow(clippy::useless_conversion, reason = "the type of modes differs between systems")]
 pub fn set_mode(file: impl AsFd, bits: u32) -> rustix::io::Result<()> {
     rustix::fs::fchmod(&file, Mode::from_bits_truncate(bits.try_into().unwrap_or_default()))
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -123,3 +124,21 @@ def test_connections_default_and_explicit_values_are_kept():
     assert uploader._max_connections == 50
     assert uploader.num_upload_workers == 5
     assert uploader.small_file_threshold == 20 * 8 * 1024 * 1024
+
+
+def test_other_extra_arguments_are_refused():
+    uploader = S3AssetManager().asset_uploader
+    with pytest.raises(ValueError, match="Only Metadata and ContentType"):
+        uploader.upload_bytes_to_s3(io.BytesIO(b""), "bucket", "key", extra_args={"ACL": "public-read"})
+
+
+def test_the_cache_can_be_sampled_and_forgotten(rig, rig_bucket, manager, tree, tmp_path):
+    cache, uploader = str(tmp_path / "cache"), manager.asset_uploader
+    manifest = manifest_of(tree, "one.txt", "sub/two.txt")
+    manager.upload_assets([AssetRootManifest(root_path=str(tree), asset_manifest=manifest)], None, cache)
+    arguments = (cache, manifest, "prefix/Data", rig_bucket)
+    assert uploader.verify_hash_cache_integrity(*arguments) is True
+    rig.delete(rig_bucket, f"prefix/Data/{manifest.paths[0].hash}.xxh128")
+    assert uploader.verify_hash_cache_integrity(*arguments) is False
+    uploader.reset_s3_check_cache(cache)
+    assert uploader.verify_hash_cache_integrity(*arguments) is True, "nothing is claimed any more"

@@ -51,10 +51,11 @@ impl Uploader {
         });
         let now = SystemTime::now();
         let mut newest: HashMap<String, MultipartUpload> = HashMap::new();
+        let mut orphans = Vec::new();
         for upload in uploads {
             let age = upload.initiated.map(|begun| now.duration_since(begun).unwrap_or_default());
             if age.is_none_or(|age| age > inner.within) {
-                self.tell_of_orphan(&upload);
+                orphans.push(upload);
                 continue;
             }
             let known = newest.get(&upload.object.key);
@@ -62,13 +63,20 @@ impl Uploader {
                 newest.insert(upload.object.key.clone(), upload);
             }
         }
+        self.tell_of_orphans(&orphans);
         Mutex::new(newest)
     }
 
-    fn tell_of_orphan(&self, upload: &MultipartUpload) {
-        self.context.log(LogLevel::Warning, LOGGER, || {
-            let (id, url) = (&upload.id, upload.object.url());
-            format!("Upload {id} of {url} was never finished and costs storage; abort_stale_uploads() removes it")
-        });
+    /// One line: a bucket may hold thousands.
+    fn tell_of_orphans(&self, orphans: &[MultipartUpload]) {
+        if let Some(first) = orphans.first() {
+            self.context.log(LogLevel::Warning, LOGGER, || {
+                let (count, id, url) = (orphans.len(), &first.id, first.object.url());
+                format!(
+                    "{count} uploads were never finished and cost storage, {id} of {url} among them; \
+                     abort_stale_uploads() removes them"
+                )
+            });
+        }
     }
 }
