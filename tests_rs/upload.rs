@@ -271,3 +271,21 @@ async fn a_bucket_that_is_none_is_refused_before_anything_is_read() {
     }
     assert_eq!(store.calls(), 0);
 }
+
+#[tokio::test]
+async fn one_cached_object_of_many_that_is_gone_is_sent_again_and_cached() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let contents: Vec<Vec<u8>> = (0..200).map(|seed| bytes(100, seed)).collect();
+    let names: Vec<String> = (0..200).map(|number| format!("f{number}")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(contents.iter().map(Vec::as_slice)).collect();
+    let cache = Arc::new(S3CheckCache::open(Some(folder.path())));
+    let mut asked = request(&store, folder.path(), tree(folder.path(), &files));
+    asked.check_cache = Some(Arc::clone(&cache));
+    upload_assets(asked.clone(), &Context::new()).await.unwrap();
+    let gone = key_of(&contents[77]);
+    store.remove(&gone);
+    upload_assets(asked, &Context::new()).await.unwrap();
+    assert!(store.objects().contains_key(&gone));
+    assert_eq!(cache.seen(&[format!("{BUCKET}/{}", gone.key)]), [true]);
+}

@@ -128,8 +128,9 @@ impl Job {
         if !rows.is_empty() || !missed.is_empty() {
             let writer = Arc::clone(&cache);
             self.blocking(move || {
-                writer.record(&rows);
+                // What was gone and has been sent again is in both.
                 writer.remove(&missed);
+                writer.record(&rows);
             })
             .await;
         }
