@@ -56,7 +56,7 @@ impl Observer {
         let mut left = files;
         let mut bytes_left = bytes;
         while left > 0 {
-            let portion = left.min(self.files_per_report);
+            let portion = left.min(self.until_report(tracker)?);
             let share = if left == portion { bytes_left } else { bytes / files.max(1) * portion };
             tracker.call_method1(method, (portion, share))?;
             self.report(tracker)?;
@@ -67,6 +67,15 @@ impl Observer {
             tracker.call_method1(method, (0, bytes))?;
         }
         Ok(())
+    }
+
+    /// How many files are missing until the tracker's next report, so that it reports as often as for files one by one.
+    fn until_report(&self, tracker: &Bound<'_, PyAny>) -> PyResult<u64> {
+        let counted = match tracker.getattr_opt(intern!(tracker.py(), "completed_files_in_chunk"))? {
+            Some(number) => number.extract::<u64>()?,
+            None => 0,
+        };
+        Ok(self.files_per_report.saturating_sub(counted).max(1))
     }
 
     fn report(&mut self, tracker: &Bound<'_, PyAny>) -> PyResult<bool> {

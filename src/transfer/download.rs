@@ -150,6 +150,9 @@ impl Downloader {
         let mut start = 0;
         loop {
             let length = PART_BYTES.min(download.size_bytes - start);
+            if length == 0 && under_way.is_empty() {
+                break;
+            }
             // Room is taken in order, before the request is made, so that the first range never waits for the later ones.
             tokio::select! {
                 biased;
@@ -166,7 +169,6 @@ impl Downloader {
                     under_way.push_back(RangeTask { task: tokio::spawn(task), _room: room });
                     start += length;
                 }
-                else => break,
             }
         }
         if self.verify == Verify::Hash {

@@ -20,6 +20,7 @@ from ..asset_manifests.decode import decode_manifest
 from ..asset_manifests.operations import merge_asset_manifests
 from ..models import FileStatus, ManifestDiff, ManifestMerge, ManifestSnapshot
 from ..progress_tracker import ProgressReportMetadata, SummaryStatistics
+from ._download import _manifest_download as _manifest_download
 from ._hashing import show_statistics
 from ._upload import _manifest_upload as _manifest_upload
 from ._utils import _read_manifests
