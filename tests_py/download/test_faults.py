@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,9 @@ def download(job, root, text, **options):
 def some_files(count=30, seed=7):
     """Small files, one of a part exactly, and a large one that comes in ranges."""
     chance = random.Random(seed)
-    files = {f"folder{number % 4}/{number}": chance.randbytes(chance.randrange(3000)) for number in range(count)}
+    files = {
+        f"folder{number % 4}/{number}": chance.randbytes(chance.randrange(3000)) for number in range(count)
+    }
     files["large"] = chance.randbytes(20 * MIB + 17)
     return files
 
@@ -189,7 +192,7 @@ class Session:
 def test_f7_new_credentials_are_fetched_where_the_old_have_expired(job, tmp_path):
     files = some_files()
     text = job.manifest(files)
-    job.rig.config(token_requests=10)
+    job.rig.config(token_requests=25)
     session = Session("AKIDFIRST", "AKIDSECOND", "AKIDTHIRD", "AKIDFOURTH", "AKIDFIFTH", "AKIDSIXTH")
     download(job, tmp_path / "root", text, session=session)
     assert contents(tmp_path / "root") == files
@@ -249,7 +252,9 @@ DRIVER = textwrap.dedent(
     except Exception as error:
         print(type(error).__name__, error, flush=True)
         sys.exit(3)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not getrusage: its peak is that of the process that this one was forked from, if that was larger.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0])
     print("done", statistics.processed_files, statistics.skipped_files, peak, flush=True)
     """
 )
@@ -340,8 +345,10 @@ def test_f14_killed_at_random_moments_and_run_again(job, tmp_path, run):
         # Whatever has its name is right, and what it was is not fetched again.
         assert all(body == files[path] for path, body in there.items())
         right = {entry("", body)["hash"] for body in there.values()}
+        # The killed process's requests may still be on their way.
+        time.sleep(0.3)
         before = job.rig.stats()["operations"].get("GetObject", 0)
-        code, out = finish(run(root, text))
+        code, out = finish(run(root, text, RUSTY_ATTACHMENTS_STALL_SECONDS="20"))
         assert code == 0, out
         fetched = job.rig.stats()["operations"]["GetObject"] - before
         missing = [size for name, size in sizes.items() if name not in right]

@@ -44,7 +44,7 @@ def tree(root: Path) -> dict[str, tuple[Any, ...]]:
             status = os.lstat(path)
             mode = stat.S_IMODE(status.st_mode)
             if stat.S_ISLNK(status.st_mode):
-                found[shown] = ("link", os.readlink(path))
+                found[shown] = ("link", os.fsdecode(os.readlink(path)))
             elif stat.S_ISREG(status.st_mode):
                 with open(path, "rb") as file:
                     # In microseconds, rounded: the reference's times go through a float.
