@@ -11,15 +11,15 @@ use crate::path::{code_points, compare_utf16, split_units};
 #[must_use]
 pub fn canonical_order(files: &FileTable) -> Option<Vec<u32>> {
     // Below 0xED, byte order is code unit order.
-    let bytes_suffice = files.all_path_bytes().iter().all(|byte| *byte < 0xED);
+    let bytes_suffice = all_bytes(files.all_path_bytes(), |byte| byte < 0xED);
     let compare = |left: u32, right: u32| {
         let (left, right) = (files.path(left as usize).as_bytes(), files.path(right as usize).as_bytes());
         if bytes_suffice { left.cmp(right) } else { compare_utf16(left, right) }
     };
-    let rows = row_numbers(files);
-    if rows.windows(2).all(|pair| compare(pair[0], pair[1]) != Ordering::Greater) {
+    if is_sorted(files, bytes_suffice) {
         return None;
     }
+    let rows = row_numbers(files);
     if !bytes_suffice {
         let mut rows = rows;
         rows.sort_by(|left, right| compare(*left, *right));
@@ -33,6 +33,17 @@ pub fn canonical_order(files: &FileTable) -> Option<Vec<u32>> {
         left.0.cmp(&right.0).then_with(|| compare(left.1, right.1)).then_with(|| left.1.cmp(&right.1))
     });
     Some(keyed.into_iter().map(|(_, row)| row).collect())
+}
+
+/// Whether the rows stand in canonical order: one walk over the paths, which lie one after another.
+fn is_sorted(files: &FileTable, bytes_suffice: bool) -> bool {
+    let mut paths = (0..files.len()).map(|row| files.path(row).as_bytes());
+    let Some(mut before) = paths.next() else { return true };
+    paths.all(|path| {
+        let in_order = if bytes_suffice { before <= path } else { compare_utf16(before, path) != Ordering::Greater };
+        before = path;
+        in_order
+    })
 }
 
 /// All rows in the order of the table. A table has fewer than 2^32 rows: its columns alone would take 150 GB by then.
@@ -91,8 +102,12 @@ pub fn push_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
 /// Whether no byte needs an escape.
 #[must_use]
 pub fn all_plain(bytes: &[u8]) -> bool {
-    // Without an early exit inside a block, a block is looked at many bytes at a time.
-    bytes.chunks(4096).all(|block| block.iter().fold(true, |plain, byte| plain & is_plain(*byte)))
+    all_bytes(bytes, is_plain)
+}
+
+/// Whether something holds for all bytes. Without an early exit inside a block, a block is looked at many bytes at a time.
+fn all_bytes(bytes: &[u8], holds: impl Fn(u8) -> bool) -> bool {
+    bytes.chunks(4096).all(|block| block.iter().fold(true, |all, byte| all & holds(*byte)))
 }
 
 const fn is_plain(byte: u8) -> bool {

@@ -18,48 +18,78 @@ pub struct Place {
 pub struct DistinctPaths<'a> {
     tables: Vec<&'a FileTable>,
     places: Vec<Place>,
-    hashes: Vec<u64>,
-    slots: Vec<Slot>,
+    /// An open-addressing hash table of [`Slot`]s.
+    slots: Vec<u64>,
 }
 
-/// A slot of an open-addressing hash table. Half of the hash stands beside the position, so that paths are compared only
-/// where they are almost surely equal: comparing costs a look into distant memory.
+/// What a slot holds: half of the path's hash beside its position, so that paths are compared only where they are almost
+/// surely equal (comparing costs a look into distant memory). A free one is all zeros, which memory is when it is new.
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     tag: u32,
     position: u32,
 }
 
+impl Slot {
+    fn pack(self) -> u64 {
+        u64::from(self.tag) << 32 | u64::from(self.position + 1)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "its two halves")]
+    const fn unpack(slot: u64) -> Option<Self> {
+        match (slot as u32).checked_sub(1) {
+            Some(position) => Some(Self { tag: (slot >> 32) as u32, position }),
+            None => None,
+        }
+    }
+}
+
 /// How many paths are hashed before they are looked up.
 const BATCH: usize = 64;
-
-const FREE: Slot = Slot { tag: 0, position: u32::MAX };
 
 impl<'a> DistinctPaths<'a> {
     /// Goes through the tables in order.
     #[must_use]
     pub fn of(tables: &[&'a FileTable]) -> Self {
-        let room = tables.iter().map(|table| table.len()).max().unwrap_or(0);
+        let longest = tables.iter().map(|table| table.len()).max().unwrap_or(0);
+        let all: usize = tables.iter().map(|table| table.len()).sum();
         let mut distinct = Self {
             tables: tables.to_vec(),
-            places: Vec::with_capacity(room),
-            hashes: Vec::with_capacity(room),
-            slots: vec![FREE; slots_for(room)],
+            places: Vec::with_capacity(longest),
+            // Manifests that are put together mostly overlap; a small hash table stays near the processor.
+            slots: vec![0; slots_for(longest.max(all / 2))],
         };
         for (number, table) in (0..).zip(tables) {
-            // Hashes first: they need no slots, and the looks at distant slots that follow don't wait for them.
-            let mut hashes = [0; BATCH];
-            for start in (0..table.len()).step_by(BATCH) {
-                let rows = start..table.len().min(start + BATCH);
-                for (hash, row) in hashes.iter_mut().zip(rows.clone()) {
-                    *hash = hash_of(table.path(row));
-                }
-                for (hash, row) in hashes.iter().zip(rows) {
-                    distinct.insert(Place { table: number, row: narrow(row) }, *hash);
-                }
-            }
+            distinct.take_in(number, table);
         }
         distinct
+    }
+
+    /// Goes through one table.
+    fn take_in(&mut self, number: u32, table: &FileTable) {
+        let mut row = 0;
+        // Where the next path stands if the table goes on like the one that had the last path: mostly it does.
+        let mut expected = usize::MAX;
+        let mut hashes = [0; BATCH];
+        while row < table.len() {
+            while row < table.len()
+                && let Some(place) = self.places.get(expected)
+                && self.path(*place) == table.path(row)
+            {
+                self.places[expected] = Place { table: number, row: narrow(row) };
+                (row, expected) = (row + 1, expected + 1);
+            }
+            // Hashes first: they need no slots, and the looks at distant slots that follow don't wait for them.
+            let rows = row..table.len().min(row + BATCH);
+            for (hash, row) in hashes.iter_mut().zip(rows.clone()) {
+                *hash = hash_of(table.path(row));
+            }
+            row = rows.end;
+            for (hash, row) in hashes.iter().zip(rows) {
+                let known = self.insert(Place { table: number, row: narrow(row) }, *hash);
+                expected = known.map_or(usize::MAX, |position| position + 1);
+            }
+        }
     }
 
     /// Where the value of each distinct path stands, in the order of the paths' first entries.
@@ -77,27 +107,35 @@ impl<'a> DistinctPaths<'a> {
     /// Which of [`Self::places`] a path has.
     #[must_use]
     pub fn position(&self, path: ManifestPath<'_>) -> Option<usize> {
-        let position = self.slots[self.slot_of(path, hash_of(path))].position as usize;
-        (position < self.places.len()).then_some(position)
+        let slot = self.slots[self.slot_of(path, hash_of(path))];
+        Slot::unpack(slot).map(|slot| slot.position as usize)
+    }
+
+    /// As [`Self::places`], and forgets the rest.
+    #[must_use]
+    pub fn into_places(self) -> Vec<Place> {
+        self.places
     }
 
     fn path(&self, place: Place) -> ManifestPath<'a> {
         self.tables[place.table as usize].path(place.row as usize)
     }
 
-    fn insert(&mut self, place: Place, hash: u64) {
+    /// Puts an entry in. Gives the position of its path where that was there already.
+    fn insert(&mut self, place: Place, hash: u64) -> Option<usize> {
         let path = self.path(place);
-        let slot = self.slot_of(path, hash);
-        if let Some(known) = self.places.get_mut(self.slots[slot].position as usize) {
-            *known = place;
-            return;
+        let at = self.slot_of(path, hash);
+        if let Some(slot) = Slot::unpack(self.slots[at]) {
+            let position = slot.position as usize;
+            self.places[position] = place;
+            return Some(position);
         }
-        self.slots[slot] = Slot { tag: tag_of(hash), position: narrow(self.places.len()) };
+        self.slots[at] = Slot { tag: tag_of(hash), position: narrow(self.places.len()) }.pack();
         self.places.push(place);
-        self.hashes.push(hash);
-        if self.places.len() * 2 > self.slots.len() {
+        if self.places.len() > self.slots.len() / 4 * 3 {
             self.grow();
         }
+        None
     }
 
     /// The slot that holds a path, or the free one where it belongs.
@@ -105,9 +143,8 @@ impl<'a> DistinctPaths<'a> {
         let mask = self.slots.len() - 1;
         let mut at = start_of(hash, mask);
         loop {
-            let slot = self.slots[at];
-            let Some(place) = self.places.get(slot.position as usize) else { return at };
-            if slot.tag == tag_of(hash) && self.path(*place) == path {
+            let Some(slot) = Slot::unpack(self.slots[at]) else { return at };
+            if slot.tag == tag_of(hash) && self.path(self.places[slot.position as usize]) == path {
                 return at;
             }
             at = (at + 1) & mask;
@@ -115,21 +152,22 @@ impl<'a> DistinctPaths<'a> {
     }
 
     fn grow(&mut self) {
-        let mut slots = vec![FREE; self.slots.len() * 4];
+        let mut slots = vec![0; self.slots.len() * 2];
         let mask = slots.len() - 1;
-        for (position, hash) in self.hashes.iter().enumerate() {
-            let mut at = start_of(*hash, mask);
-            while slots[at].position != FREE.position {
+        for (position, place) in (0..).zip(&self.places) {
+            let hash = hash_of(self.path(*place));
+            let mut at = start_of(hash, mask);
+            while slots[at] != 0 {
                 at = (at + 1) & mask;
             }
-            slots[at] = Slot { tag: tag_of(*hash), position: narrow(position) };
+            slots[at] = Slot { tag: tag_of(hash), position }.pack();
         }
         self.slots = slots;
     }
 }
 
 fn slots_for(entries: usize) -> usize {
-    (entries * 2 + 2).next_power_of_two()
+    (entries * 2).next_power_of_two().max(8)
 }
 
 fn hash_of(path: ManifestPath<'_>) -> u64 {

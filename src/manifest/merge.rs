@@ -20,8 +20,13 @@ pub fn merge(manifests: &[&Manifest]) -> Result<Option<Manifest>> {
     check_alike(manifests)?;
     let tables: Vec<&FileTable> = manifests.iter().map(|manifest| &manifest.files).collect();
     let distinct = DistinctPaths::of(&tables);
-    let mut places = distinct.places().to_vec();
-    let directories = merged_directories(manifests, &distinct, &mut places);
+    let (places, directories) = if manifests.iter().all(|manifest| manifest.directories.is_empty()) {
+        (distinct.into_places(), Vec::new())
+    } else {
+        let mut places = distinct.places().to_vec();
+        let directories = merged_directories(manifests, &distinct, &mut places);
+        (places, directories)
+    };
     let files = gather(&tables, &places);
     Ok(Some(Manifest {
         version: first.version,
@@ -69,8 +74,16 @@ fn gather(tables: &[&FileTable], places: &[Place]) -> FileTable {
     let mut files = FileTable::with_capacity(places.len());
     let length = |place: &Place| tables[place.table as usize].path(place.row as usize).as_bytes().len();
     files.reserve_path_bytes(places.iter().map(length).sum());
-    for place in places {
-        files.push_from(tables[place.table as usize], place.row as usize);
+    let mut rest = places;
+    while let Some(first) = rest.first() {
+        // Entries that follow one another in a table are copied together: most do.
+        let follows = |(number, place): &(usize, &Place)| {
+            place.table == first.table && place.row as usize == first.row as usize + *number
+        };
+        let run = rest.iter().enumerate().take_while(follows).count();
+        let start = first.row as usize;
+        files.extend_from(tables[first.table as usize], start..start + run);
+        rest = &rest[run..];
     }
     files
 }
@@ -80,9 +93,6 @@ fn merged_directories(manifests: &[&Manifest], files: &DistinctPaths<'_>, places
     let mut latest: std::collections::BTreeMap<&[u8], u32> = std::collections::BTreeMap::new();
     for (number, manifest) in (0..).zip(manifests) {
         latest.extend(manifest.directories.iter().map(|directory| (directory.path.as_ref(), number)));
-    }
-    if latest.is_empty() {
-        return Vec::new();
     }
     places.retain(|place| {
         let path = manifests[place.table as usize].files.path(place.row as usize);

@@ -1,6 +1,7 @@
 //! A manifest in memory: one column per field, so that a million entries cost their bytes and not a million objects.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::hash::{ContentHash, HashAlgorithm};
 use crate::path::ManifestPath;
@@ -115,6 +116,21 @@ impl Offsets {
         self.narrow.get(index).map_or_else(|| usize_of(self.wide[index - self.narrow.len()]), |offset| *offset as usize)
     }
 
+    /// Appends offsets of another list, as they are where what is at `from` there comes to be at `to` here. Gives false and
+    /// appends nothing where four bytes don't hold one of them.
+    fn extend_shifted(&mut self, other: &Self, rows: Range<usize>, from: usize, to: usize) -> bool {
+        let Some(offsets) = other.narrow.get(rows) else { return false };
+        let last = offsets.last().map_or(to, |last| *last as usize - from + to);
+        let (Ok(from), Ok(to), Ok(_)) = (u32::try_from(from), u32::try_from(to), u32::try_from(last)) else {
+            return false;
+        };
+        if !self.wide.is_empty() {
+            return false;
+        }
+        self.narrow.extend(offsets.iter().map(|offset| offset - from + to));
+        true
+    }
+
     fn truncate(&mut self, length: usize) {
         self.wide.truncate(length.saturating_sub(self.narrow.len()));
         self.narrow.truncate(length);
@@ -190,6 +206,28 @@ impl FileTable {
         }
     }
 
+    /// Appends entries of another table that follow one another: a copy of each column where they are plain.
+    ///
+    /// # Panics
+    /// Like a slice, where there are no such entries.
+    pub fn extend_from(&mut self, other: &Self, rows: Range<usize>) {
+        if rows.is_empty() {
+            return;
+        }
+        let is_plain = other.odd.is_empty() && other.runnable.is_empty();
+        let (start, end) = (other.path_start(rows.start), other.path_ends.get(rows.end - 1));
+        if !is_plain || !self.path_ends.extend_shifted(&other.path_ends, rows.clone(), start, self.path_bytes.len()) {
+            for row in rows {
+                self.push_from(other, row);
+            }
+            return;
+        }
+        self.path_bytes.extend_from_slice(&other.path_bytes[start..end]);
+        self.hashes.extend_from_slice(&other.hashes[rows.clone()]);
+        self.sizes.extend_from_slice(&other.sizes[rows.clone()]);
+        self.mtimes.extend_from_slice(&other.mtimes[rows]);
+    }
+
     /// Makes room for paths of `bytes` bytes in all.
     pub fn reserve_path_bytes(&mut self, bytes: usize) {
         self.path_bytes.reserve_exact(bytes);
@@ -249,8 +287,11 @@ impl FileTable {
     /// Like a slice, where there is no such entry; so do the other accessors.
     #[must_use]
     pub fn path(&self, index: usize) -> ManifestPath<'_> {
-        let start = if index == 0 { 0 } else { self.path_ends.get(index - 1) };
-        ManifestPath::from_wtf8(&self.path_bytes[start..self.path_ends.get(index)])
+        ManifestPath::from_wtf8(&self.path_bytes[self.path_start(index)..self.path_ends.get(index)])
+    }
+
+    fn path_start(&self, index: usize) -> usize {
+        if index == 0 { 0 } else { self.path_ends.get(index - 1) }
     }
 
     /// The contents of entry `index`.

@@ -162,6 +162,45 @@ proptest! {
     }
 
     #[test]
+    fn merging_goes_as_with_a_dict(stretches in prop::collection::vec((0..400_i64, 0..300_i64, 1..4_i64, any::<bool>(), any::<bool>()), 1..6)) {
+        // Stretches of numbered names: some go on as those of an earlier manifest do, some leave names out or go backwards.
+        let (mut manifests, mut order, mut values) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for (index, (start, length, step, backwards, odd)) in (0_u8..).zip(stretches) {
+            let mut numbers: Vec<i64> = (0..length).map(|at| start + at * step).collect();
+            if backwards {
+                numbers.reverse();
+            }
+            let mut files = FileTable::default();
+            for number in numbers {
+                let text = if odd && number % 7 == 0 { "aZ9".to_owned() } else { hash_bytes(&[index]).text().into_owned() };
+                let name = format!("d/{number}");
+                let content = Content::Hash(ContentHash::from_text(&text));
+                files.push(ManifestPath::from_wtf8(name.as_bytes()), content, number, i64::from(index));
+                if values.insert(name.clone(), (text, number, i64::from(index))).is_none() {
+                    order.push(name);
+                }
+            }
+            let total_size_bytes = i64::try_from(files.sum_of_sizes()).unwrap();
+            manifests.push(Manifest {
+                version: ManifestVersion::V2023_03_03,
+                hash_algorithm: HashAlgorithm::Xxh128,
+                files,
+                directories: Vec::new(),
+                total_size_bytes,
+                parent_manifest_hash: None,
+            });
+        }
+        let merged = merge(&manifests.iter().collect::<Vec<_>>()).unwrap().unwrap().files;
+        prop_assert_eq!(merged.len(), order.len());
+        for (row, name) in order.iter().enumerate() {
+            let (text, size, mtime) = &values[name];
+            prop_assert_eq!(merged.path(row).display(), name.clone());
+            prop_assert_eq!(merged.content(row), Content::Hash(ContentHash::from_text(text)));
+            prop_assert_eq!((merged.size_bytes(row), merged.mtime_micros(row)), (*size, *mtime));
+        }
+    }
+
+    #[test]
     fn versions_convert_without_loss_or_not_at_all(files in files(), folders in folders()) {
         let manifest = build(&files, &folders, false);
         if let Ok(plain) = convert(&manifest, ManifestVersion::V2023_03_03) {
