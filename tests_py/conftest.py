@@ -11,6 +11,12 @@ from rig.server import RigServer, StartedServer, aws_environment, built_example
 _bucket_numbers = itertools.count(1)
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home folder of the test's own: default cache folders are in it."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
 @pytest.fixture(scope="session")
 def rig_server() -> Iterator[RigServer]:
     """One rig for the session: most tests want `rig`, which clears it."""

@@ -38,6 +38,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// second within which Ctrl-C returns.
 const STOP_PATIENCE: Duration = Duration::from_millis(350);
 
+/// How long workers may go on putting things in order after their caller has left.
+const CLEAN_UP_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What workers tell the caller's thread.
 pub(super) enum Message {
     Log(LogRecord),
@@ -184,6 +187,18 @@ impl Operation {
         Ok(())
     }
 
+    /// Lets workers go on putting things in order (on a busy machine, or a slow network, dropping the parts of an upload takes
+    /// longer than the caller may wait), but not for ever.
+    fn end_later(&self) {
+        let task = self.task.abort_handle();
+        if let Ok(engine) = engine() {
+            engine.runtime.spawn(async move {
+                tokio::time::sleep(CLEAN_UP_PATIENCE).await;
+                task.abort();
+            });
+        }
+    }
+
     /// Ends the work because of an exception on this side: workers get a moment to put things in order.
     fn stop_because(&mut self, py: Python<'_>, raised: PyErr) -> PyErr {
         self.cancel.cancel();
@@ -191,7 +206,7 @@ impl Operation {
         while self.outcome.is_none() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                self.task.abort();
+                self.end_later();
                 break;
             }
             match self.wait(py, left) {

@@ -1,6 +1,6 @@
 //! From the SDK's errors to ours, and what replies say about the endpoint's health.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ const OUTAGE_LIMIT: Duration = Duration::from_secs(8);
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     throttles: AtomicU64,
+    /// The status of the last reply that was an error, or 0.
+    last_error: AtomicU16,
     /// Since when no connection has succeeded, while that is so.
     outage_since: Mutex<Option<Instant>>,
 }
@@ -36,6 +38,10 @@ impl Signals {
     }
 
     fn note_status(&self, status: u16) {
+        // A 404 and a 412 are answers.
+        if status >= 400 && !matches!(status, 404 | 412) {
+            self.last_error.store(status, Ordering::Relaxed);
+        }
         if matches!(status, 429 | 503) {
             self.throttles.fetch_add(1, Ordering::Relaxed);
         }
@@ -189,11 +195,14 @@ impl S3Store {
 
     /// The retry budget ran out.
     pub(super) fn out_of_time(&self, asked: Asked<'_>, waited: Duration) -> Error {
-        let details = format!(
-            "no success within {} seconds of retries (S3 asked to slow down {} times)",
-            waited.as_secs(),
-            self.throttles_so_far()
-        );
+        let last = match self.signals.last_error.load(Ordering::Relaxed) {
+            0 => "no reply came".to_owned(),
+            status => format!(
+                "the last error was HTTP status {status}, S3 asked to slow down {} times",
+                self.signals.throttles()
+            ),
+        };
+        let details = format!("no success within {} seconds of retries ({last})", waited.as_secs());
         S3ClientError {
             action: asked.action,
             bucket: asked.bucket.to_owned(),
@@ -202,10 +211,6 @@ impl S3Store {
             source: None,
         }
         .into()
-    }
-
-    fn throttles_so_far(&self) -> u64 {
-        self.signals.throttles()
     }
 }
 
