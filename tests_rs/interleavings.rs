@@ -53,9 +53,8 @@ fn run_in_drawn_order(mut tasks: Vec<BoxFuture<'static, ()>>, draw: &mut Draw, d
     let mut polls = 0;
     while !tasks.is_empty() {
         let chosen = draw.below(tasks.len());
-        if draw.below(drop_one_in * 16) == 0 {
-            drop(tasks.swap_remove(chosen));
-        } else if tasks[chosen].as_mut().poll(&mut context).is_ready() {
+        let gives_up = draw.below(drop_one_in * 16) == 0;
+        if gives_up || tasks[chosen].as_mut().poll(&mut context).is_ready() {
             drop(tasks.swap_remove(chosen));
         }
         polls += 1;
@@ -207,7 +206,7 @@ impl ObjectStore for Throttled {
     fn throttles(&self) -> u64 {
         self.0.load(Ordering::SeqCst)
     }
-    fn place(&self) -> &str {
+    fn place(&self) -> &'static str {
         "throttled"
     }
     fn max_connections(&self) -> usize {

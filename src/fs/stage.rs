@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 /// How names of temporary files begin. They are hidden, short (a target's name may be 255 bytes already) and ours alone.
 const TEMPORARY_PREFIX: &str = ".rusty-attachments-";
 /// How long after its making a temporary file may be without its lock.
-const LOCKED_WITHIN: Duration = Duration::from_secs(60);
+const LOCKED_WITHIN: Duration = Duration::from_mins(1);
 
 /// What a commit did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

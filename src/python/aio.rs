@@ -15,6 +15,8 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
+/// Set once the runtime has been handed to `pyo3_async_runtimes`.
+static FIRST: Once = Once::new();
 /// How long a wait lasts at most, so that progress is shown while nothing else happens.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -22,7 +24,6 @@ const TICK: Duration = Duration::from_millis(100);
 #[pyfunction]
 pub(crate) fn wait<'py>(py: Python<'py>, operation: PyRef<'py, Operation>) -> PyResult<Bound<'py, PyAny>> {
     let engine = engine()?;
-    static FIRST: Once = Once::new();
     FIRST.call_once(|| {
         // Refused only if another runtime was set before, which is then used for the timer alone.
         let _ = pyo3_async_runtimes::tokio::init_with_runtime(&engine.runtime);

@@ -28,7 +28,7 @@ impl CacheConnection {
     #[classmethod]
     fn open(
         class: &Bound<'_, PyType>,
-        #[allow(clippy::needless_pass_by_value, reason = "what pyo3 extracts")] file: PathBuf,
+        file: PathBuf,
         table_name: &str,
         create_query: &str,
     ) -> PyResult<(Self, Option<String>)> {

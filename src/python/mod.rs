@@ -3,6 +3,8 @@
 //! Only the calling thread touches Python. Everything long runs through [`pump`], which waits for the work on other threads
 //! and serves signals, progress callbacks, credentials and log records in between.
 
+#![allow(clippy::needless_pass_by_value, reason = "functions take what pyo3 extracts")]
+
 mod aio;
 mod caches;
 mod credentials;

@@ -49,7 +49,8 @@ pub(super) enum Message {
 }
 
 /// The end of the work: how to turn its result into a Python object, or its error.
-type Outcome = Result<Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>>;
+type Outcome = Result<Convert>;
+type Convert = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 /// What a call brings along.
 #[derive(Default)]
@@ -104,8 +105,7 @@ impl Operation {
                 Err(payload) => Err(Error::Sync(format!("a worker panicked: {}", panic_text(payload.as_ref())))),
             };
             post.send(Message::Done(outcome.map(|value| {
-                let convert: Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send> =
-                    Box::new(move |py| convert(py, value));
+                let convert: Convert = Box::new(move |py| convert(py, value));
                 convert
             })));
         });

@@ -51,7 +51,7 @@ impl StoreArguments {
 }
 
 fn text(session: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>> {
-    let value = session.getattr_opt(name)?.filter(|value| value.is_instance_of::<pyo3::types::PyString>());
+    let value = session.getattr_opt(name)?.filter(pyo3::types::PyAnyMethods::is_instance_of::<pyo3::types::PyString>);
     value.map(|value| value.extract()).transpose()
 }
 

@@ -190,7 +190,9 @@ impl Downloader {
             return Ok(hasher);
         }
         let work = move || {
-            pieces.iter().for_each(|piece| hasher.update(piece));
+            for piece in &pieces {
+                hasher.update(piece);
+            }
             Ok(hasher)
         };
         blocking(work).await.map_err(Failure::Final)

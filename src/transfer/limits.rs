@@ -125,7 +125,7 @@ impl Limits {
             return;
         }
         let fell = self.0.last_fall.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if fell && self.0.successes.fetch_add(1, Ordering::Relaxed) % window.max(1) != 0 {
+        if fell && !self.0.successes.fetch_add(1, Ordering::Relaxed).is_multiple_of(window.max(1)) {
             return;
         }
         if self.0.window.compare_exchange(window, window + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()

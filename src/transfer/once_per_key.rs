@@ -58,12 +58,11 @@ where
             let (sender, flight) = watch::channel(None);
             let theirs = {
                 let mut flights = self.lock();
-                match flights.get(&key) {
-                    Some(theirs) => Some(theirs.clone()),
-                    None => {
-                        flights.insert(key.clone(), flight);
-                        None
-                    }
+                if let Some(theirs) = flights.get(&key) {
+                    Some(theirs.clone())
+                } else {
+                    flights.insert(key.clone(), flight);
+                    None
                 }
             };
             if let Some(mut theirs) = theirs {

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from rusty_attachments.asset_manifests.decode import decode_manifest
 from rusty_attachments.download import download_files_from_manifests
 from rusty_attachments.exceptions import (
@@ -216,10 +215,10 @@ def test_f13_places_that_cannot_be_written_are_named(job, tmp_path):
     (root / "folder/file").rmdir()
     (root / "folder").rmdir()
     (root / "folder").write_bytes(b"")
-    with pytest.raises(OSError, match="Failed to create download directory '.*root/folder'"):
+    with pytest.raises(OSError, match=r"Failed to create download directory '.*root/folder'"):
         download(job, root, text)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OSError, match="Failed to create download directory '.*/file'"):
+    with pytest.raises(OSError, match=r"Failed to create download directory '.*/file'"):
         download(job, tmp_path / "file", text)
 
 

@@ -12,7 +12,6 @@ from threading import Lock
 import pytest
 from deadline.job_attachments import download as their_download
 from deadline.job_attachments import models as their_models
-
 from rusty_attachments import download as our_download
 from rusty_attachments import models as our_models
 from rusty_attachments.asset_manifests import HashAlgorithm
@@ -223,7 +222,7 @@ def test_downloaders_with_roots_and_filters(job, tmp_path):
         downloader.apply_include_filters(["renders/"])
         rows.append(list(downloader.get_paths_by_root().values()))
         with pytest.raises(
-            ValueError, match="was not found in output manifests. Available roots: "
+            ValueError, match=r"was not found in output manifests\. Available roots: "
         ) as caught:
             downloader.set_root_path("/none", "/x")
         rows.append(str(caught.value).replace(str(base), ""))

@@ -94,9 +94,10 @@ fn is_worth_it(first: &ListPage, prefix: &str, questions: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ObjectInfo;
 
     fn page_up_to(hash: &str) -> ListPage {
-        ListPage { objects: vec![(format!("root/Data/{hash}.xxh128"), Default::default())], ..ListPage::default() }
+        ListPage { objects: vec![(format!("root/Data/{hash}.xxh128"), ObjectInfo::default())], ..ListPage::default() }
     }
 
     #[test]

@@ -91,7 +91,8 @@ fn seconds(variable: &str) -> Result<Option<Duration>> {
     let number = value.to_str().and_then(|text| text.parse::<f64>().ok()).filter(|number| *number > 0.0);
     let limit = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
     limit.map(Some).ok_or_else(|| {
-        crate::Error::InvalidArgument(format!("{variable} must be a positive number of seconds, not {value:?}"))
+        let value = value.display();
+        crate::Error::InvalidArgument(format!("{variable} must be a positive number of seconds, not '{value}'"))
     })
 }
 
