@@ -83,6 +83,10 @@ def test_a_changed_entry_or_directory_is_encoded():
     manifest.paths.append(ManifestFilePath(path="new", hash="1", size=1, mtime=1))
     manifest.dirs.append(ManifestDirectoryPath("more"))
     assert len(decode_manifest(manifest.encode()).paths) == 5
+    size, manifest.paths[0].size = manifest.paths[0].size, "1"
+    with pytest.raises(TypeError, match="size must be an integer"):
+        manifest.encode()
+    manifest.paths[0].size = size
     manifest.paths[0].hash = "1"
     with pytest.raises(TypeError, match="only one of hash, chunkhashes"):
         manifest.encode()
@@ -154,6 +158,9 @@ def test_versions_convert_where_nothing_is_lost():
     assert newer.encode() == plain.encode()
     with pytest.raises(NotImplementedError, match="different versions"):
         operations.merge_asset_manifests([plain, older])
+    diff = operations.compute_diff(plain, plain)
+    with pytest.raises(NotImplementedError, match="Merging diff manifests is not supported"):
+        operations.merge_asset_manifests([diff, diff])
     older.paths[0].path = "../a"
     with pytest.raises(ManifestDecodeValidationError, match=r"'\.\.' component"):
         operations.convert(older, ManifestVersion.v2025_12_04_beta)

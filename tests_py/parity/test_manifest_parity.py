@@ -397,6 +397,39 @@ def test_numbers_beyond_64_bits_are_refused_unlike_the_reference(field, number):
         our_decode.decode_manifest(text)
 
 
+@pytest.mark.parametrize("field", ["size", "mtime"])
+def test_numbers_beyond_64_bits_are_not_written_unlike_the_reference(field):
+    for build in (make_ours, make_theirs, make_lazy):
+        manifest = build([("a", "1", 1, 1)])
+        setattr(manifest.paths[0], field, 2**63)
+        if build is make_theirs:
+            assert str(2**63) in manifest.encode()
+        else:
+            with pytest.raises(OverflowError):
+                manifest.encode()
+
+
+def test_long_malformed_json_is_refused_at_the_same_place():
+    # Longer than what Python is asked to explain.
+    text = '{"paths":[\n' + "[1,2],\n" * ((16 << 20) // 7 + 1) + "1 2]}"
+    places = []
+    for load in (json.loads, their_decode.decode_manifest, our_decode.decode_manifest):
+        with pytest.raises(json.JSONDecodeError) as caught:
+            load(text)
+        places.append((caught.value.msg, caught.value.pos, caught.value.lineno, caught.value.colno))
+    assert len(set(places)) == 1
+
+
+def test_lone_surrogates_in_messages_are_replaced_unlike_the_reference():
+    document = json.loads(make_theirs([("a\udcff", "no hash!", 1, 1)]).encode())
+    theirs_says = outcome(their_decode.decode_manifest, json.dumps(document))
+    ours_says = outcome(our_decode.decode_manifest, json.dumps(document))
+    assert theirs_says[1] == "The hash no hash! for path a\udcff is not alphanumeric"
+    assert (
+        ours_says[1].encode("utf-8", "surrogatepass").startswith(b"The hash no hash! for path a\xef\xbf\xbd")
+    )
+
+
 def test_totals_beyond_64_bits_are_not_merged_unlike_the_reference():
     manifests = [[("a", "1", 2**62, 1)], [("b", "1", 2**62, 1)]]
     assert their_download.merge_asset_manifests([make_theirs(e) for e in manifests]).totalSize == 2**63
