@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
-VERSION = "0.33.6"
-ENVIRONMENT = Path(__file__).parents[2] / ".venv-agent"
-PYTHON = ENVIRONMENT / "bin" / "python"
+from environments import Environment
+
+ENVIRONMENT = Environment(".venv-agent", "deadline-cloud-worker-agent", "0.33.6")
+PYTHON = ENVIRONMENT.python
 
 
 def package() -> Path:
-    """The installed `deadline_worker_agent`; installs it first where it is missing."""
-    if not PYTHON.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
-    found = list(
-        ENVIRONMENT.glob(f"lib/python*/site-packages/deadline_cloud_worker_agent-{VERSION}.dist-info")
-    )
-    if not found:
-        requirement = f"deadline-cloud-worker-agent=={VERSION}"
-        subprocess.run([str(PYTHON), "-m", "pip", "install", "-q", requirement], check=True)
-        found = list(
-            ENVIRONMENT.glob(f"lib/python*/site-packages/deadline_cloud_worker_agent-{VERSION}.dist-info")
-        )
-    return found[0].parent / "deadline_worker_agent"
+    """The installed `deadline_worker_agent`."""
+    return ENVIRONMENT.site_packages() / "deadline_worker_agent"
 
 
 def module(name: str):

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import agent
-import rusty_attachments
 from rusty_attachments.asset_manifests import HashAlgorithm, hash_data
 from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
 from rusty_attachments.models import ManifestProperties, PathFormat
@@ -21,21 +20,6 @@ STARTED = "1700000000.123456"
 
 #: How a script is run: by the reference alone, by ours alone, or by the reference with names swapped.
 UNSWAPPED, OURS = "unswapped", "ours"
-
-
-def package_alone() -> Path:
-    """A folder with a link to the package as it is installed, and nothing of what is installed beside it.
-
-    The agent's environment has another version of the reference, and the source folder has no native module.
-    """
-    agent.package()
-    folder = agent.ENVIRONMENT / "ours"
-    link, installed = folder / "rusty_attachments", Path(rusty_attachments.__file__).parent
-    if not link.is_symlink() or link.readlink() != installed:
-        folder.mkdir(exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(installed)
-    return folder
 
 
 class Session:
@@ -80,7 +64,7 @@ class Session:
         values = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder / "home"),
-            "PYTHONPATH": str(package_alone()),
+            "PYTHONPATH": str(agent.ENVIRONMENT.our_package()),
             **self.rig.environment(),
             "DEADLINE_FARM_ID": "farm-1",
             "DEADLINE_QUEUE_ID": "queue-1",
