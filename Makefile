@@ -1,6 +1,6 @@
 # Each target does its own set-up, in .venv and target/ alone. Needed: a Rust toolchain, CPython >= 3.9, a C compiler, make.
 #
-#   make demo      uploads and downloads the standard library of Python and compares   DEMO="--keep" keeps the copy
+#   make demo      takes the standard library of Python through a job, and compares    DEMO="--keep" keeps the copy
 #   make test      all tests, of Rust and of Python                                    PYTEST="-k name" chooses
 #   make check     formatters, lints, types
 #   make bench     times of the reference and of this package, side by side

@@ -1,9 +1,10 @@
 """The main job on real input: a tree goes through S3 and comes back the same.
 
 Starts an S3 server on loopback, takes the standard library of the Python that runs this and one generated
-file of 200 MB, hashes them, writes the manifest, uploads, uploads again, downloads to a new session folder,
-and compares every file byte for byte and mtime for mtime. All of it happens in one temporary folder, which is
-removed at the end.
+file of 200 MB, hashes them, writes the manifest, uploads, and uploads again. A worker downloads them to a new
+session folder by the worker's command, writes frames beside the generated file, and uploads what is new by the
+worker's other command; the artist downloads the job's outputs. Every file is compared byte for byte and mtime
+for mtime. All of it happens in one temporary folder, which is removed at the end.
 
 `make demo` builds what is needed and runs this.
 """
@@ -22,8 +23,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Callable, Optional
 
 from compare import compare_trees
+from farm import FRAMES, CommandFailed, Worker, render
 from server import Server, lead_clients_to
-from tree import GENERATED_BYTES, make_tree
+from tree import GENERATED_BYTES, GENERATED_FOLDER, make_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +36,7 @@ if TYPE_CHECKING:
 BUCKET = "demo-bucket"
 ROOT_PREFIX = "DeadlineCloud"
 # Short: s3s-fs makes file names of keys, and Deadline Cloud's own ids of 32 digits would be too long for one.
-FARM, QUEUE = "farm-demo", "queue-demo"
-
-
-class DemoFailed(Exception):
-    """A step gave something other than what it must."""
+FARM, QUEUE, JOB = "farm-demo", "queue-demo", "job-1"
 
 
 @dataclass
@@ -79,12 +77,15 @@ class Demo:
 
         self.source = work / "source"
         self.session = work / "session"
+        self.rendered = work / "rendered"
+        self.results = work / "results"
         self.caches = work / "caches"
         self.server = server
         self.progress = progress
         self.steps: list[Step] = []
         self.settings = JobAttachmentS3Settings(s3BucketName=BUCKET, rootPrefix=ROOT_PREFIX)
         self.manager = S3AssetManager(FARM, QUEUE, self.settings)
+        self.worker = Worker(work / "worker", self.session, self.settings, (FARM, QUEUE, JOB))
 
     def run(self) -> tuple[int, int, int, int]:
         """All steps; gives files, bytes, objects sent by the second upload, and mismatches."""
@@ -94,19 +95,22 @@ class Demo:
         stored = self.server.contents(BUCKET)
         sent = self.upload("upload again")
         again = max(sent, len(self.server.contents(BUCKET).items() - stored.items()))
-        self.download()
-        start = time.perf_counter()
-        files, size_bytes, mismatches = compare_trees(self.source, self.session)
-        self.steps.append(Step("compare", files, size_bytes, time.perf_counter() - start))
+        self.worker_download()
+        files, size_bytes, mismatches = self.compare("compare inputs", self.source, self.session)
+        self.render()
+        self.worker_upload()
+        self.download_outputs()
+        outputs = self.compare("compare outputs", self.rendered, self.results)
+        mismatches += outputs[2]
         for mismatch in mismatches[:10]:
             print(f"demo: {mismatch}", file=sys.stderr)
-        return files, size_bytes, again, len(mismatches)
+        return files + outputs[0], size_bytes + outputs[1], again, len(mismatches)
 
     def hash(self) -> None:
         """Hashes all files; the manifest is kept for the upload."""
         start = time.perf_counter()
         paths = [str(path) for path in self.source.rglob("*") if path.is_file()]
-        group = self.manager.prepare_paths_for_upload(paths, [], [])
+        group = self.manager.prepare_paths_for_upload(paths, [str(self.source / GENERATED_FOLDER)], [])
         with shown(self.progress, "hash") as report:
             statistics, self.manifests = self.manager.hash_assets_and_create_manifest(
                 group.asset_groups,
@@ -129,24 +133,52 @@ class Demo:
         self.steps.append(Step(name, statistics.processed_files, statistics.processed_bytes, seconds))
         return statistics.processed_files
 
-    def download(self) -> None:
-        """Fetches the manifest from S3, and downloads its files to a new folder."""
-        from rusty_attachments.download import download_files_from_manifests, get_manifest_from_s3
+    def worker_download(self) -> None:
+        """The worker's command fetches the job's inputs to a new folder."""
+        [properties] = self.attachments.manifests
+        start = time.perf_counter()
+        files = self.worker.prepare(properties)
+        self.run_command("download", "worker download")
+        seconds = time.perf_counter() - start
+        self.steps.append(Step("worker download", files, self.steps[0].size_bytes, seconds))
+
+    def render(self) -> None:
+        """Frames are written into a folder that has inputs, too."""
+        start = time.perf_counter()
+        self.frame_bytes = render(self.session / GENERATED_FOLDER, self.rendered / GENERATED_FOLDER)
+        self.steps.append(Step("render", FRAMES, self.frame_bytes, time.perf_counter() - start))
+
+    def worker_upload(self) -> None:
+        """The worker's command stores what is new since the download."""
+        start = time.perf_counter()
+        self.run_command("upload", "worker upload")
+        self.steps.append(Step("worker upload", FRAMES, self.frame_bytes, time.perf_counter() - start))
+
+    def download_outputs(self) -> None:
+        """The artist fetches the job's outputs to another folder."""
+        from rusty_attachments.download import OutputDownloader
 
         start = time.perf_counter()
-        [properties] = self.attachments.manifests
-        if properties.inputManifestPath is None:
-            raise DemoFailed("the upload named no manifest")
-        key = self.settings.add_root_and_manifest_folder_prefix(properties.inputManifestPath)
-        with shown(self.progress, "download") as report:
-            statistics = download_files_from_manifests(
-                BUCKET,
-                {str(self.session): get_manifest_from_s3(key, BUCKET)},
-                self.settings.full_cas_prefix(),
-                on_downloading_files=report,
-            )
+        outputs = OutputDownloader(self.settings, FARM, QUEUE, JOB)
+        outputs.set_root_path(str(self.source), str(self.results))
+        with shown(self.progress, "outputs") as report:
+            statistics = outputs.download(on_downloading_files=report)
         seconds = time.perf_counter() - start
-        self.steps.append(Step("download", statistics.processed_files, statistics.processed_bytes, seconds))
+        step = Step("download outputs", statistics.processed_files, statistics.processed_bytes, seconds)
+        self.steps.append(step)
+
+    def run_command(self, command: str, name: str) -> None:
+        """One of the worker's commands, with a progress bar."""
+        task = self.progress.add_task(name, total=100)
+        self.worker.run(command, lambda percent: self.progress.update(task, completed=percent))
+        self.progress.update(task, completed=100)
+
+    def compare(self, name: str, left: Path, right: Path) -> tuple[int, int, list[str]]:
+        """Compares two trees."""
+        start = time.perf_counter()
+        files, size_bytes, mismatches = compare_trees(left, right)
+        self.steps.append(Step(name, files, size_bytes, time.perf_counter() - start))
+        return files, size_bytes, mismatches
 
 
 def print_table(steps: list[Step]) -> None:
@@ -172,7 +204,7 @@ def run_in(work: Path, server_program: Path) -> int:
         server.create_bucket(BUCKET)
         lead_clients_to(server, home=work / "home")
         columns = (
-            TextColumn("{task.description:>12}"),
+            TextColumn("{task.description:>15}"),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
@@ -206,7 +238,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="rusty-attachments-demo-") as folder:
         try:
             status = run_in(Path(folder), arguments.server)
-        except (AssetSyncError, JobAttachmentsError, DemoFailed, OSError) as error:
+        except (AssetSyncError, JobAttachmentsError, CommandFailed, OSError) as error:
             print(f"demo: FAILED {type(error).__name__}: {error}", file=sys.stderr)
             return 1
         if arguments.keep:

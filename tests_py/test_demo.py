@@ -9,18 +9,23 @@ import sys
 from pathlib import Path
 
 import pytest
+from rusty_attachments.models import JobAttachmentS3Settings
 
 DEMO = Path(__file__).resolve().parents[1] / "demo"
 
 
-@pytest.fixture(scope="module")
-def compare_trees():
-    specification = importlib.util.spec_from_file_location("demo_compare", DEMO / "compare.py")
+def module_of_the_demo(name):
+    specification = importlib.util.spec_from_file_location(f"demo_{name}", DEMO / f"{name}.py")
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    return module.compare_trees
+    return module
+
+
+@pytest.fixture(scope="module")
+def compare_trees():
+    return module_of_the_demo("compare").compare_trees
 
 
 @pytest.fixture
@@ -70,3 +75,11 @@ def test_without_a_server_it_fails_and_leaves_nothing(tmp_path):
     assert "nothing here" in outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_workers_command_that_fails_is_told(tmp_path):
+    farm = module_of_the_demo("farm")
+    settings = JobAttachmentS3Settings("bucket", "prefix")
+    worker = farm.Worker(tmp_path / "worker", tmp_path / "session", settings, ("farm", "queue", "job"))
+    with pytest.raises(farm.CommandFailed, match=r"download: exit status 1 .*properties\.json"):
+        worker.run("download")
