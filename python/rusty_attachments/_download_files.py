@@ -16,7 +16,7 @@ from ._job_manifests import get_job_input_output_paths_by_asset_root
 from ._operation import store_arguments
 from ._utils import _is_relative_to
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
-from .exceptions import PathOutsideDirectoryError
+from .exceptions import AssetSyncCancelledError, PathOutsideDirectoryError
 from .models import Attachments, FileConflictResolution, JobAttachmentS3Settings
 from .os_file_permission import FileSystemPermissionSettings
 from .progress_tracker import (
@@ -191,7 +191,13 @@ def new_tracker(
 def statistics(
     written: Mapping[str, list[str]], tracker: ProgressTracker, start: float
 ) -> DownloadSummaryStatistics:
-    """What a download that began at `start` has done."""
+    """What a download that began at `start` has done.
+
+    Raises:
+        AssetSyncCancelledError: The callback asked to stop, however little was left to do by then.
+    """
+    if not tracker.continue_reporting:
+        raise AssetSyncCancelledError("File download cancelled.", tracker.get_summary_statistics())
     tracker.report_progress()
     tracker.total_time = time.perf_counter() - start
     return tracker.get_download_summary_statistics(dict(written))

@@ -138,6 +138,10 @@ class _BaseFilterableDownloader:
         )
         try:
             written: list[list[str]] = operation.run()
+            by_root: dict[str, list[str]] = {}
+            for (root, _), paths in zip(lists, written):
+                by_root.setdefault(root, []).extend(paths)
+            return statistics(by_root, tracker, start)
         except AssetSyncCancelledError as error:
             count = tracker.processed_files
             raise AssetSyncCancelledError(
@@ -145,10 +149,6 @@ class _BaseFilterableDownloader:
                 f"(Downloaded {count} file{'' if count == 1 else 's'} before cancellation.)",
                 error.summary_statistics,
             ) from None
-        by_root: dict[str, list[str]] = {}
-        for (root, _), paths in zip(lists, written):
-            by_root.setdefault(root, []).extend(paths)
-        return statistics(by_root, tracker, start)
 
     def _current(self, initial_root: str) -> str:
         return self._root_mappings.get(initial_root, initial_root)
