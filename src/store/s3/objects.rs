@@ -183,8 +183,7 @@ impl S3Store {
                 // Someone else is writing the same key: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>.
                 // In the end it is written without the condition: the key says what the contents are.
                 Err(failure)
-                    if failure.status == Some(409)
-                        && condition(conflicts.fetch_add(1, Ordering::Relaxed)).is_some() =>
+                    if failure.status == Some(409) && conflicts.fetch_add(1, Ordering::Relaxed) <= MOST_CONFLICTS =>
                 {
                     tokio::time::sleep(CONFLICT_WAIT).await;
                 }
