@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 
+from ballast import Ballast
 from generate import generate
 from plan import GIB, MAX_TRANSFER_RSS_MB, MIB, WORKLOADS, Operation, Workload
 from rig.server import RigServer
@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--reference-python", help="an interpreter that has the reference")
     parser.add_argument("--ours-python", default=sys.executable, help="an interpreter that has ours")
     parser.add_argument("--ours", default="rusty_attachments", help="the package to measure as ours")
-    parser.add_argument("--no-touch", action="store_true", help="don't touch memory before each call")
+    parser.add_argument("--no-ballast", action="store_true", help="don't hold touched memory")
     chosen = parser.parse_args()
     unknown = set(chosen.workloads.split(",")) - set(names)
     if unknown:
@@ -54,26 +54,8 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
-#: What is touched before a measured call, beside twice the bytes of the workload: its process, and the server's.
-TOUCHED_MARGIN = GIB
-
-
-def touch_memory(wanted: int) -> None:
-    """Touches memory, and gives it back, just before something is measured.
-
-    A virtual machine whose memory balloon reports free pages takes them away within seconds; the first touch
-    of each afterwards costs its host 0.4 to 6 s per GiB, which would be the larger part of what is measured.
-    """
-    with Path("/proc/meminfo").open() as lines_of_file:
-        available = next(
-            int(line.split()[1]) * 1024 for line in lines_of_file if line.startswith("MemAvailable")
-        )
-    wanted = min(available * 6 // 10, wanted)
-    code = (
-        f"import mmap\nblock = mmap.mmap(-1, {wanted})\nblock.madvise(mmap.MADV_HUGEPAGE)\n"
-        f"for at in range(0, {wanted}, 4096): block[at] = 1"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+#: What a measured call gets of the ballast, beside twice the bytes of the workload: its process, and the server's.
+CALL_BYTES = GIB
 
 
 class Driver:
@@ -81,6 +63,8 @@ class Driver:
 
     def __init__(self, chosen: argparse.Namespace, server: RigServer, folder: Path, homes: Path) -> None:
         self.chosen = chosen
+        # The quick workloads need little, and may take 50 s.
+        self.ballast = Ballast(0 if chosen.no_ballast else (2 if chosen.quick else 64) * GIB)
         self.server = server
         self.folder = folder
         environment = server.environment()
@@ -144,9 +128,8 @@ class Driver:
         }
         try:
             process = side.start(operation.step, specification)
-            if not self.chosen.no_touch:
-                count, size = workload.measures(self.chosen.quick)
-                touch_memory(2 * count * size + TOUCHED_MARGIN)
+            count, size = workload.measures(self.chosen.quick)
+            self.ballast.give(2 * count * size + CALL_BYTES)
             before = self.server.stats()["requests"]
             figures = side.finish(process)
             figures["requests"] = self.server.stats()["requests"] - before
@@ -157,6 +140,7 @@ class Driver:
             print(f"bench: {row.workload}, {row.operation}: {row.problem}", file=sys.stderr)
         finally:
             shutil.rmtree(target)
+            self.ballast.take()
         print(f"bench: {workload.name}, {operation.name}, {side.name}: done", file=sys.stderr)
 
     def check(
