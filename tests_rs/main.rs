@@ -9,4 +9,7 @@ mod local_hashing;
 mod manifest;
 mod path_mapping;
 mod rig;
+mod round_trip;
+mod s3s_server;
+mod store;
 mod upload;

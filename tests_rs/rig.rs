@@ -11,7 +11,6 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, retry::RetryConfi
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3_rig::{Rig, Rule};
 use serde_json::json;
 
@@ -29,25 +28,6 @@ fn client(endpoint: &str) -> Client {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
     Client::from_conf(config)
-}
-
-/// s3s-fs on a folder of its own; it serves for as long as the test's runtime lives.
-async fn start_s3s_fs(folder: &std::path::Path) -> String {
-    let mut builder = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(folder).unwrap());
-    builder.set_auth(s3s::auth::SimpleAuth::from_single("test", "testsecret"));
-    let service = builder.build();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = service.clone();
-            tokio::spawn(async move {
-                let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                let _ = server.serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
-    endpoint
 }
 
 /// The status and the code of an error.
@@ -200,7 +180,8 @@ async fn observe_multipart(client: &Client) -> Vec<String> {
 async fn the_rig_agrees_with_s3s_fs() {
     let rig = Rig::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (ours, theirs) = (client(&rig.endpoint()), client(&start_s3s_fs(folder.path()).await));
+    let server = crate::s3s_server::S3sServer::start(folder.path(), 0).await.unwrap();
+    let (ours, theirs) = (client(&rig.endpoint()), client(&server.endpoint()));
     assert_eq!(observe_objects(&ours).await, observe_objects(&theirs).await);
     assert_eq!(observe_listings(&ours).await, observe_listings(&theirs).await);
     assert_eq!(observe_multipart(&ours).await, observe_multipart(&theirs).await);

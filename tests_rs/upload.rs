@@ -16,7 +16,6 @@ use rusty_attachments::store::{Conditions, ObjectKey, ObjectStore};
 use rusty_attachments::transfer::context::{Context, LogLevel};
 
 mod faults;
-mod sizes;
 
 pub const PART: usize = 8 * 1024 * 1024;
 pub const BUCKET: &str = "bucket";

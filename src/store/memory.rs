@@ -1,6 +1,9 @@
 //! An object store in memory that fails where it is told to: for tests of this crate and of programs that use it.
 
-use std::collections::BTreeMap;
+mod faults;
+mod listing;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,57 +14,19 @@ use bytes::{Bytes, BytesMut};
 use super::checksum::crc32_text;
 use super::guidance::ErrorReply;
 use super::{
-    Chunks, Conditions, ListPage, ListRequest, MAX_PARTS, MIN_PART_BYTES, MultipartUpload, ObjectBody, ObjectInfo,
-    ObjectKey, ObjectStore, PutOutcome, PutRequest, StoreFuture, UploadedPart,
+    Conditions, ListPage, ListRequest, MAX_PARTS, MIN_PART_BYTES, MultipartUpload, ObjectBody, ObjectInfo, ObjectKey,
+    ObjectStore, PutOutcome, PutRequest, StoreFuture, UploadedPart,
 };
-use crate::error::{Error, Result, S3Action, S3ClientError};
+use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};
 use crate::hash::{ContentHash, hash_bytes};
-
-/// What is asked of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)]
-pub enum Operation {
-    Head,
-    Get,
-    Put,
-    List,
-    CreateMultipart,
-    UploadPart,
-    CompleteMultipart,
-    AbortMultipart,
-    ListParts,
-    ListMultiparts,
-}
-
-/// One request, as the function that decides on faults sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct StoreCall<'a> {
-    /// Counted from 1, over all operations.
-    pub number: u64,
-    /// What is asked.
-    pub operation: Operation,
-    /// The bucket.
-    pub bucket: &'a str,
-    /// The key or prefix.
-    pub key: &'a str,
-}
-
-/// What becomes of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It is done.
-    None,
-    /// It is refused with this HTTP status, and nothing is done.
-    Refused(u16),
-    /// No connection: nothing is done.
-    Unreachable,
-    /// It is done, but the reply does not arrive.
-    ReplyLost,
-}
+pub use faults::{Fault, Operation, StoreCall};
 
 type Decide = Box<dyn Fn(&StoreCall<'_>) -> Fault + Send + Sync>;
 
-/// The store. Buckets are there as soon as they are named.
+/// The most keys in one page of a listing: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>.
+const PAGE_KEYS: usize = 1000;
+
+/// The store.
 pub struct MemoryStore {
     state: Mutex<State>,
     calls: AtomicU64,
@@ -70,6 +35,10 @@ pub struct MemoryStore {
     pub max_connections: usize,
     /// Whether `if_absent` is obeyed.
     pub conditions: Conditions,
+    /// The buckets that are there; `None` for any that is named.
+    pub buckets: Option<BTreeSet<String>>,
+    /// The most keys and common prefixes in one page of a listing.
+    pub page_keys: usize,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +83,8 @@ impl MemoryStore {
             decide: Box::new(decide),
             max_connections: 8,
             conditions: Conditions::Obeyed,
+            buckets: None,
+            page_keys: PAGE_KEYS,
         }
     }
 
@@ -160,17 +131,31 @@ impl MemoryStore {
 
     /// Does the work of a request, unless it is to fail.
     fn request<T>(&self, asked: &Asked<'_>, work: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        self.request_with_fault(asked, |state, _| work(state))
+    }
+
+    /// As [`MemoryStore::request`], where the fault may be one of the body that comes back.
+    fn request_with_fault<T>(&self, asked: &Asked<'_>, work: impl FnOnce(&mut State, Fault) -> Result<T>) -> Result<T> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         let call = StoreCall { number, operation: asked.operation, bucket: asked.bucket, key: asked.key };
-        match (self.decide)(&call) {
-            Fault::None => work(&mut self.lock()),
+        let fault = (self.decide)(&call);
+        let is_there = self.buckets.as_ref().is_none_or(|buckets| buckets.contains(asked.bucket));
+        let answer = |state: &mut State| {
+            if is_there {
+                work(state, fault)
+            } else {
+                Err(asked.refused(404, "NoSuchBucket", "The specified bucket does not exist"))
+            }
+        };
+        match fault {
             Fault::Refused(status) => Err(asked.refused(status, code(status), "told to fail")),
             Fault::Unreachable => Err(asked.lost("the connection was refused")),
             Fault::ReplyLost => {
                 // Done or refused, nobody learns of it.
-                drop(work(&mut self.lock()));
+                drop(answer(&mut self.lock()));
                 Err(asked.lost("the connection was reset before the reply"))
             }
+            _ => answer(&mut self.lock()),
         }
     }
 
@@ -244,43 +229,22 @@ impl MemoryStore {
 
     fn get_now(&self, object: &ObjectKey, range: Option<Range<u64>>, action: S3Action) -> Result<ObjectBody> {
         let asked = Asked::object(Operation::Get, action, object);
-        self.request(&asked, |state| {
+        self.request_with_fault(&asked, |state, fault| {
             let (body, info) =
                 state.objects.get(object).ok_or_else(|| asked.refused(404, "NoSuchKey", "no such key"))?;
+            let (body, info) = fault.disturb(body, info);
             let length = body.len() as u64;
             let range = range.unwrap_or(0..length);
             let bounds = usize::try_from(range.start).ok().zip(usize::try_from(range.end.min(length)).ok());
             let (start, end) = bounds
                 .filter(|(start, end)| start < end || length == 0)
                 .ok_or_else(|| asked.refused(416, "InvalidRange", "the range is not within the object"))?;
-            let bytes = body.slice(start..end);
-            Ok(ObjectBody {
-                info: info.clone(),
-                length_bytes: bytes.len() as u64,
-                chunks: Box::new(OneChunk(Some(bytes).filter(|bytes| !bytes.is_empty()))),
-            })
-        })
-    }
-
-    fn list_now(&self, request: &ListRequest<'_>) -> Result<ListPage> {
-        let asked = Asked::listing(Operation::List, request.bucket, request.prefix);
-        self.request(&asked, |state| {
-            let mut page = ListPage::default();
-            let matching =
-                |object: &ObjectKey| object.bucket == request.bucket && object.key.starts_with(request.prefix);
-            for (object, (_, info)) in state.objects.iter().filter(|(object, _)| matching(object)) {
-                let rest = &object.key[request.prefix.len()..];
-                match request.delimiter.and_then(|delimiter| rest.find(delimiter).map(|at| at + delimiter.len())) {
-                    Some(end) => {
-                        let common = object.key[..request.prefix.len() + end].to_owned();
-                        if page.common_prefixes.last() != Some(&common) {
-                            page.common_prefixes.push(common);
-                        }
-                    }
-                    None => page.objects.push((object.key.clone(), info.clone())),
-                }
+            if range.end > length {
+                return Err(beyond_the_end(object, &range, length));
             }
-            Ok(page)
+            let bytes = body.slice(start..end);
+            let length_bytes = bytes.len() as u64;
+            Ok(ObjectBody { info, length_bytes, chunks: fault.body(bytes, asked.lost("the connection was reset")) })
         })
     }
 }
@@ -397,16 +361,6 @@ impl ObjectStore for MemoryStore {
     }
 }
 
-/// A body that comes at once.
-struct OneChunk(Option<Bytes>);
-
-impl Chunks for OneChunk {
-    fn next_chunk(&mut self) -> StoreFuture<'_, Option<Bytes>> {
-        let next = self.0.take();
-        Box::pin(async move { Ok(next) })
-    }
-}
-
 struct Asked<'a> {
     operation: Operation,
     action: S3Action,
@@ -457,6 +411,17 @@ impl<'a> Asked<'a> {
 fn info(body: &Bytes, metadata: BTreeMap<String, String>) -> ObjectInfo {
     let last_modified = Some(SystemTime::now());
     ObjectInfo { size_bytes: body.len() as u64, last_modified, etag: Some(etag(body)), metadata }
+}
+
+/// What the client of S3 makes of an answer that has less than the range that was asked for.
+fn beyond_the_end(object: &ObjectKey, range: &Range<u64>, length: u64) -> Error {
+    let error = IntegrityError {
+        subject: object.url(),
+        expected: format!("bytes {}-{}", range.start, range.end.saturating_sub(1)),
+        found: format!("bytes {}-{}/{length}", range.start, length.saturating_sub(1)),
+        place: None,
+    };
+    error.into()
 }
 
 fn etag(body: &Bytes) -> String {
