@@ -191,6 +191,24 @@ impl TargetRoot {
         }
     }
 
+    /// As [`TargetRoot::look`], where a link in the last place is not followed: it is [`Existing::Other`], wherever it leads.
+    ///
+    /// # Errors
+    /// As [`TargetRoot::look`].
+    pub fn look_at_link(&self, path: ManifestPath<'_>) -> Result<Existing> {
+        path.check(PathFormat::host())?;
+        let relative = normalised(path)?;
+        let flags = OFlags::PATH_FLAG | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let fail = |error: Errno| Error::io("look at", self.path.join(&relative), error);
+        match open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), Links::Beneath) {
+            Ok(found) => rustix::fs::fstat(&found).map(|stat| existing(&stat)).map_err(fail),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(Existing::Nothing),
+            Err(Errno::XDEV) => Ok(Existing::Outside),
+            Err(Errno::LOOP) => Ok(Existing::Other),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
     /// Opens a file that is there for reading. `None` where there is no regular file, or a link in its place.
     #[must_use]
     pub fn open_file(&self, path: ManifestPath<'_>) -> Option<(File, FileStamp)> {

@@ -149,7 +149,10 @@ impl Settler<'_> {
                 self.root.sweep(&folder);
                 last_folder = Some(folder);
             }
-            let plan = match self.root.look(path)? {
+            // A link is in a link's way whatever it leads to, a directory or nothing.
+            let existing =
+                if is_link(self.manifest, entry) { self.root.look_at_link(path)? } else { self.root.look(path)? };
+            let plan = match existing {
                 Existing::Nothing => Plan::New,
                 // What it leads to is not there, so it is in nobody's way (`Path.is_file` says so too).
                 Existing::DanglingLink => Plan::Replace,

@@ -43,9 +43,7 @@ impl Job {
         let files = &self.manifest(id).files;
         let Content::Symlink(destination) = files.content(id.index()) else { return Ok(()) };
         let path = files.path(id.index());
-        let mut relative = PathBuf::new();
-        relative.extend(std::iter::repeat_n("..", path.components().count().saturating_sub(1)));
-        relative.push(destination.to_os_string()?);
+        let relative = link_text(path, destination)?;
         let own = root.target_without_links(path)?;
         let progress = &self.downloader.context.progress;
         if self.request.options.conflicts == ConflictResolution::Resume && own.read_link().as_ref() == Some(&relative) {
@@ -130,6 +128,22 @@ impl Job {
     }
 }
 
+/// The shortest way from the directory of a link to its destination, both given from the root: no directory on the way to
+/// the link is itself a link.
+fn link_text(link: ManifestPath<'_>, destination: ManifestPath<'_>) -> Result<PathBuf> {
+    let mut above: Vec<&[u8]> = link.components().collect();
+    above.pop();
+    let below: Vec<&[u8]> = destination.components().collect();
+    let shared = above.iter().zip(&below).take_while(|(one, other)| one == other).count();
+    let mut text = PathBuf::new();
+    text.extend(std::iter::repeat_n("..", above.len() - shared));
+    let rest = below[shared..].join(&b'/');
+    if !rest.is_empty() {
+        text.push(ManifestPath::from_wtf8(&rest).to_os_string()?);
+    }
+    Ok(if text.as_os_str().is_empty() { PathBuf::from(".") } else { text })
+}
+
 /// Paths with the links on the way resolved, as the reference reports them.
 fn resolved(written: &PathList) -> PathList {
     let mut known: HashMap<&[u8], Vec<u8>> = HashMap::new();
@@ -147,4 +161,29 @@ fn resolved(written: &PathList) -> PathList {
         paths.push(&whole);
     }
     paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_take_the_shortest_way() {
+        for (link, destination, expected) in [
+            ("a", "b", "b"),
+            ("a", "b/c", "b/c"),
+            ("a/b", "a/c", "c"),
+            ("a/b", "c", "../c"),
+            ("a/b/c", "a/d/e", "../d/e"),
+            ("./a//b", "a/./c", "c"),
+            ("ab/c", "a/c", "../a/c"),
+            ("a/b/c", "a/b", "."),
+            ("a/b/c", "a", ".."),
+            ("a", ".", "."),
+        ] {
+            let path = |text: &'static str| ManifestPath::from_wtf8(text.as_bytes());
+            let text = link_text(path(link), path(destination)).unwrap();
+            assert_eq!(text, PathBuf::from(expected), "{link} to {destination}");
+        }
+    }
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 use crate::hash::ContentHash;
-use crate::manifest::{Content, Manifest};
+use crate::manifest::{CHUNK_SIZE_BYTES, Content, Manifest};
 
-/// A file chunk of a v2025 manifest (`formats.md`).
-pub const CHUNK_BYTES: u64 = 256 * 1024 * 1024;
+/// A file chunk of a v2025 manifest.
+pub const CHUNK_BYTES: u64 = CHUNK_SIZE_BYTES.unsigned_abs();
 
 /// One content, and the files that have it.
 #[derive(Debug, Clone)]
