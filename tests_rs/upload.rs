@@ -17,7 +17,9 @@ use rusty_attachments::transfer::context::{Context, LogLevel};
 
 mod faults;
 
+/// A part of a large object, the engine's `PART_BYTES`.
 pub const PART: usize = 8 * 1024 * 1024;
+const _: () = assert!(PART as u64 == rusty_attachments::transfer::PART_BYTES);
 pub const BUCKET: &str = "bucket";
 const MANIFEST_KEY: &str = "root/Manifests/m_input";
 
