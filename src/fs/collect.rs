@@ -90,9 +90,8 @@ impl Collected {
 fn selected(request: &CollectRequest<'_>, folder: &Path, prefix: &[u8], follow_links: bool) -> Result<Walked> {
     let choose = |path: &[u8], kind: EntryKind| {
         let full = join(prefix, path);
-        let parts: Vec<&[u8]> = full.split(|byte| *byte == b'/').collect();
-        let enter = kind == EntryKind::Directory && request.selection.may_take_below(&parts);
-        Choice { take: kind != EntryKind::Special && request.selection.takes(&parts), enter }
+        let enter = kind == EntryKind::Directory && request.selection.may_take_below(&full);
+        Choice { take: kind != EntryKind::Special && request.selection.takes(&full), enter }
     };
     let walked =
         walk(&WalkRequest { root: folder, follow_links, choose: &choose, is_cancelled: request.is_cancelled })?;

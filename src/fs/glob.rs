@@ -12,8 +12,9 @@ use std::ffi::OsStr;
 use std::path::{Component as PathComponent, Path, PathBuf};
 
 use super::glob_component::Component;
+use super::glob_set::{Pattern, PatternSet};
 use super::path_list::PathList;
-use super::walk::{Choice, EntryKind, WalkRequest, walk};
+use super::walk::{Choice, EntryKind, WalkRequest, look, walk};
 use crate::error::{Error, Result};
 use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
@@ -49,16 +50,10 @@ pub fn glob(request: &GlobRequest<'_>) -> Result<Globbed> {
     let exclude = Patterns::new(request.exclude);
     let excluded_elsewhere = exclude.find_one_by_one(request.root)?;
     let choose = |path: &[u8], kind: EntryKind| {
-        let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-        match kind {
-            EntryKind::Directory => {
-                Choice { take: false, enter: include.plain.iter().any(|it| it.may_match_below(&parts)) }
-            }
-            EntryKind::File => {
-                let matches = |patterns: &Patterns| patterns.plain.iter().any(|it| it.matches(&parts));
-                Choice { take: matches(&include) && !matches(&exclude), enter: false }
-            }
-            EntryKind::Symlink | EntryKind::Special => Choice { take: false, enter: false },
+        let is_file = kind == EntryKind::File;
+        Choice {
+            take: is_file && include.plain.matches(path) && !exclude.plain.matches(path),
+            enter: kind == EntryKind::Directory && include.plain.may_match_below(path),
         }
     };
     let mut found = if include.plain.is_empty() {
@@ -73,8 +68,7 @@ pub fn glob(request: &GlobRequest<'_>) -> Result<Globbed> {
         match path.strip_prefix(request.root) {
             Ok(below) => {
                 let below = wtf8_from_os_str(below.as_os_str());
-                let parts: Vec<&[u8]> = below.split(|byte| *byte == b'/').collect();
-                if !exclude.plain.iter().any(|it| it.matches(&parts)) {
+                if !exclude.plain.matches(&below) {
                     found.files.push(&below);
                 }
             }
@@ -93,8 +87,8 @@ pub fn glob(request: &GlobRequest<'_>) -> Result<Globbed> {
 
 /// Patterns that stay below a root, for one walk of it.
 pub struct Selection {
-    include: Vec<Pattern>,
-    exclude: Vec<Pattern>,
+    include: PatternSet,
+    exclude: PatternSet,
 }
 
 impl Selection {
@@ -103,9 +97,9 @@ impl Selection {
     /// # Errors
     /// [`Error::InvalidArgument`] for a pattern that is absolute or has a `..`.
     pub fn new(include: &[Vec<u8>], exclude: &[Vec<u8>]) -> Result<Self> {
-        let read = |texts: &[Vec<u8>]| -> Result<Vec<Pattern>> {
+        let read = |texts: &[Vec<u8>]| -> Result<PatternSet> {
             let below = texts.iter().filter(|text| !names_directories(text));
-            below
+            let patterns: Result<Vec<Pattern>> = below
                 .map(|text| {
                     if text.starts_with(b"/") || has_parent(text) {
                         let text = String::from_utf8_lossy(text);
@@ -113,21 +107,22 @@ impl Selection {
                     }
                     Ok(Pattern::new(text))
                 })
-                .collect()
+                .collect();
+            patterns.map(PatternSet::new)
         };
         Ok(Self { include: read(include)?, exclude: read(exclude)? })
     }
 
-    /// Whether the path with these components is selected.
+    /// Whether a path below the root is selected.
     #[must_use]
-    pub fn takes(&self, parts: &[&[u8]]) -> bool {
-        self.include.iter().any(|it| it.matches(parts)) && !self.exclude.iter().any(|it| it.matches(parts))
+    pub fn takes(&self, path: &[u8]) -> bool {
+        self.include.matches(path) && !self.exclude.matches(path)
     }
 
-    /// Whether something below the directory with these components may be selected.
+    /// Whether something below a directory may be selected.
     #[must_use]
-    pub fn may_take_below(&self, parts: &[&[u8]]) -> bool {
-        self.include.iter().any(|it| it.may_match_below(parts))
+    pub fn may_take_below(&self, directory: &[u8]) -> bool {
+        self.include.may_match_below(directory)
     }
 }
 
@@ -143,14 +138,14 @@ fn has_parent(text: &[u8]) -> bool {
 /// Patterns, by how they are looked for.
 struct Patterns {
     /// Those that one walk of the root answers.
-    plain: Vec<Pattern>,
+    plain: PatternSet,
     /// Those without wildcards, with `..` or an absolute path: looked for one by one, as Python does.
     odd: Vec<Vec<u8>>,
 }
 
 impl Patterns {
     fn new(texts: &[Vec<u8>]) -> Self {
-        let mut patterns = Self { plain: Vec::new(), odd: Vec::new() };
+        let (mut plain, mut odd) = (Vec::new(), Vec::new());
         for text in texts {
             if names_directories(text) {
                 continue;
@@ -158,12 +153,12 @@ impl Patterns {
             let pattern = Pattern::new(text);
             let is_literal = pattern.components.iter().all(|component| matches!(component, Component::Literal(_)));
             if text.starts_with(b"/") || has_parent(text) || is_literal {
-                patterns.odd.push(text.clone());
+                odd.push(text.clone());
             } else {
-                patterns.plain.push(pattern);
+                plain.push(pattern);
             }
         }
-        patterns
+        Self { plain: PatternSet::new(plain), odd }
     }
 
     /// The files that the odd patterns find, as normalised absolute paths.
@@ -179,57 +174,6 @@ impl Patterns {
     }
 }
 
-/// A pattern relative to some directory.
-struct Pattern {
-    components: Vec<Component>,
-}
-
-impl Pattern {
-    /// Empty components and `.` mean nothing and are dropped.
-    fn new(text: &[u8]) -> Self {
-        let parts = text.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
-        Self { components: parts.map(Component::new).collect() }
-    }
-
-    /// Whether the file with these components matches.
-    fn matches(&self, parts: &[&[u8]]) -> bool {
-        self.states_after(parts)[self.components.len()]
-    }
-
-    /// Whether something below the directory with these components may match.
-    fn may_match_below(&self, parts: &[&[u8]]) -> bool {
-        let states = self.states_after(parts);
-        states[..self.components.len()].contains(&true)
-    }
-
-    /// At which components of the pattern one may stand after the path's; the last state is past them all.
-    fn states_after(&self, parts: &[&[u8]]) -> Vec<bool> {
-        let length = self.components.len();
-        let mut states = vec![false; length + 1];
-        states[0] = true;
-        for part in parts {
-            let mut next = vec![false; length + 1];
-            for at in 0..length {
-                // `**` may stand for no directory, but where it ends a pattern it stands for at least one name.
-                if states[at] && self.components[at].is_recursive() && at + 1 < length {
-                    states[at + 1] = true;
-                }
-                if !states[at] || !self.components[at].matches(part) {
-                    continue;
-                }
-                if self.components[at].is_recursive() {
-                    next[at] = true;
-                    next[length] |= at + 1 == length;
-                } else {
-                    next[at + 1] = true;
-                }
-            }
-            states = next;
-        }
-        states
-    }
-}
-
 /// Looks for one pattern the way that Python does: component by component.
 struct Finder<'a> {
     found: &'a mut BTreeSet<PathBuf>,
@@ -240,7 +184,7 @@ struct Finder<'a> {
 impl Finder<'_> {
     fn find(&mut self, directory: &Path, rest: &[Component]) -> Result<()> {
         let Some((component, rest)) = rest.split_first() else {
-            if directory.is_file() {
+            if look(directory)?.is_some_and(|found| found.is_file()) {
                 self.found.insert(normalised(directory));
             }
             return Ok(());
@@ -263,6 +207,9 @@ impl Finder<'_> {
     }
 
     fn find_recursively(&mut self, directory: &Path, rest: &[Component]) -> Result<()> {
+        if look(directory)?.is_none() {
+            return Ok(());
+        }
         let Ok(resolved) = directory.canonicalize() else { return Ok(()) };
         if self.above.contains(&resolved) {
             return Ok(());
@@ -279,7 +226,7 @@ impl Finder<'_> {
             if rest.is_empty() {
                 self.find(&path, rest)?;
             }
-            if path.is_dir() {
+            if look(&path)?.is_some_and(|found| found.is_dir()) {
                 self.find_recursively(&path, rest)?;
             }
         }
@@ -289,7 +236,7 @@ impl Finder<'_> {
 }
 
 fn names_in(directory: &Path) -> Result<Vec<std::ffi::OsString>> {
-    if !directory.is_dir() {
+    if !look(directory)?.is_some_and(|found| found.is_dir()) {
         return Ok(Vec::new());
     }
     let fail = |error| Error::io("read directory", directory, error);
@@ -315,54 +262,4 @@ pub fn normalised(path: &Path) -> PathBuf {
         }
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn matches(pattern: &str, path: &str) -> bool {
-        Pattern::new(pattern.as_bytes()).matches(&path.as_bytes().split(|byte| *byte == b'/').collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn components_match_as_pythons_glob_has_them() {
-        let yes = [
-            ("**/*", "a"),
-            ("**/*", "a/b/c"),
-            ("**", "a/b"),
-            ("a/**", "a/b/c"),
-            ("a/**/c", "a/c"),
-            ("a/**/c", "a/x/y/c"),
-            ("**/**", "a"),
-            ("*/.hidden", "a/.hidden"),
-            ("./a//*.exr", "a/b.exr"),
-            ("a**", "abc"),
-        ];
-        for (pattern, path) in yes {
-            assert!(matches(pattern, path), "{pattern} should match {path}");
-        }
-        let no = [
-            ("*", "a/b"),
-            ("**/*", ".hidden"),
-            ("**/*", ".folder/a"),
-            ("**/.hidden/*", ".folder/.hidden/a"),
-            ("*/**", "a"),
-            ("a/**", "a"),
-            ("a**", "a/b"),
-            ("{a,b}", "a"),
-        ];
-        for (pattern, path) in no {
-            assert!(!matches(pattern, path), "{pattern} should not match {path}");
-        }
-    }
-
-    #[test]
-    fn folders_that_no_pattern_needs_are_not_entered() {
-        let pattern = Pattern::new(b"renders/*/beauty/*.exr");
-        let enters =
-            |path: &str| pattern.may_match_below(&path.as_bytes().split(|byte| *byte == b'/').collect::<Vec<_>>());
-        assert!(enters("renders") && enters("renders/v1") && enters("renders/v1/beauty"));
-        assert!(!enters("scenes") && !enters("renders/v1/depth") && !enters("renders/v1/beauty/sub"));
-    }
 }

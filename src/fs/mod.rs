@@ -3,6 +3,7 @@
 pub mod collect;
 pub mod glob;
 pub mod glob_component;
+mod glob_set;
 pub mod open;
 pub mod path_list;
 pub mod permissions;

@@ -3,6 +3,8 @@
 //! The `ignore` crate does the walking, with all its filters off: dot files are listed, and no `.gitignore` is obeyed. What is
 //! passed over is the caller's choice.
 
+use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -62,9 +64,9 @@ pub struct Walked {
 /// Walks a tree. A root that is no directory has no entries.
 ///
 /// # Errors
-/// [`Error::Io`] for a directory that can't be read.
+/// [`Error::Io`] for a directory that can't be read, the root or one above it included.
 pub fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
-    if !request.root.is_dir() {
+    if !look(request.root)?.is_some_and(|found| found.is_dir()) {
         return Ok(Walked::default());
     }
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -78,6 +80,25 @@ pub fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
     walker.visit(&mut &shared);
     let (found, error) = shared.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
     error.map_or(Ok(found), Err)
+}
+
+/// What is at a path, links followed; `None` where nothing can be.
+///
+/// # Errors
+/// [`Error::Io`] where the system won't say: to take that for nothing would leave a gap.
+pub(super) fn look(path: &Path) -> Result<Option<Metadata>> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::InvalidFilename
+            // A name with a NUL.
+            | ErrorKind::InvalidInput => Ok(None),
+            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Ok(None),
+            _ => Err(Error::io("look at", path, error)),
+        },
+    }
 }
 
 struct Shared<'a> {

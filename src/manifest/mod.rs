@@ -8,7 +8,7 @@ mod encode;
 mod filter;
 pub(crate) mod json;
 mod merge;
-mod pattern;
+pub(crate) mod pattern;
 mod reshape;
 mod strict;
 mod summary;

@@ -6,12 +6,22 @@ use crate::path::{code_points, first_code_point};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(Vec<Token>);
 
+/// What a pattern is made of; characters are code points, surrogates included.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
+    /// Any number of any characters. Never twice in a row.
     Star,
+    /// Any one character.
     Any,
+    /// This character.
     Literal(u32),
-    Set { negated: bool, ranges: Vec<(u32, u32)> },
+    /// One character of these ranges, whose ends are among them, or of none of them.
+    Set {
+        /// Whether it is of none of them.
+        negated: bool,
+        /// First and last of each range.
+        ranges: Vec<(u32, u32)>,
+    },
 }
 
 impl Token {
@@ -52,6 +62,11 @@ impl Pattern {
             tokens.push(token);
         }
         Self(tokens)
+    }
+
+    /// What it is made of.
+    pub(crate) fn tokens(&self) -> &[Token] {
+        &self.0
     }
 
     /// Whether all of `text` matches.

@@ -169,5 +169,7 @@ def test_a_directory_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
     for folder in [*tmp_path.parents][:-2]:
         folder.chmod(folder.stat().st_mode | 0o055)
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", code]
-    result = subprocess.run([*command, str(tmp_path / "root")], capture_output=True, text=True, check=False)
-    assert f"{tmp_path}/root/closed" in result.stdout, result.stderr
+    # The root as such, and one that cannot even be looked at.
+    for root in (tmp_path / "root", tmp_path / "root" / "closed" / "below"):
+        result = subprocess.run([*command, str(root)], capture_output=True, text=True, check=False)
+        assert f"{tmp_path}/root/closed" in result.stdout, result.stderr
