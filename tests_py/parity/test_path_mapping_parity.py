@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
@@ -291,6 +292,11 @@ def test_openjd_files(tmp_path):
         encoding="utf-8",
     )
     assert path_mapping.read_path_mapping_file(file) == [models.PathMappingRule("windows", "C:\\é", "/é")]
+    odd = {"source_path_format": "POSIX", "source_path": "/a\udcff", "destination_path": "/b\udcfe"}
+    file.write_text(json.dumps([odd]))
+    assert path_mapping.read_path_mapping_file(file) == [
+        models.PathMappingRule("posix", "/a\udcff", "/b\udcfe")
+    ]
     file.write_text('{"rules": 1}')
     with pytest.raises(exceptions.NonValidInputError, match="expected a list"):
         path_mapping.read_path_mapping_file(file)
