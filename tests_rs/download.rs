@@ -16,6 +16,7 @@ use rusty_attachments::store::memory::{Fault, MemoryStore, Operation};
 use rusty_attachments::store::{ObjectKey, ObjectStore};
 use rusty_attachments::transfer::PART_BYTES;
 use rusty_attachments::transfer::context::Context;
+use rusty_attachments::transfer::download::Verify;
 use rusty_attachments::transfer::progress::ProgressSnapshot;
 
 use crate::upload::{BUCKET, bytes, key_of};
@@ -198,4 +199,39 @@ async fn a_key_without_its_suffix_is_found() {
     let files: [(&str, &[u8]); 2] = [("a", b"old"), ("l", &large)];
     fetch(&store, folder.path(), &manifest(&files), ConflictResolution::CreateCopy).await.unwrap();
     assert!(tree_of(folder.path()) == expected(&files));
+}
+
+#[tokio::test]
+async fn what_is_not_to_be_verified_is_not() {
+    let large = bytes(RANGE + 9, 7);
+    for contents in [&b"contents"[..], &large] {
+        let size = contents.len();
+        for (verify, fault, problem) in [
+            (Verify::Hash, Fault::WrongByte, Some("expected ".to_owned() + &hash_bytes(contents).text())),
+            (Verify::Hash, Fault::ObjectShort, Some(format!("expected {size} bytes, found {} bytes", size - 1))),
+            (Verify::Size, Fault::ObjectShort, Some(format!("expected {size} bytes, found {} bytes", size - 1))),
+            (Verify::Size, Fault::WrongByte, None),
+            (Verify::Off, Fault::WrongByte, None),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let store = Arc::new(filled(MemoryStore::failing(move |_| fault), &[contents]));
+            let manifest = manifest(&[("file", contents)]);
+            let mut asked = request(&store, &[(root.path(), &manifest)], ConflictResolution::CreateCopy);
+            asked.options.verify = verify;
+            let outcome = download(asked, &Context::new()).await;
+            let label = format!("{verify:?} of {size} bytes under {fault:?}: {outcome:?}");
+            match problem {
+                None => {
+                    outcome.unwrap();
+                    let found = std::fs::read(root.path().join("file")).unwrap();
+                    assert!(found.len() == size && found != contents, "{label}");
+                }
+                Some(problem) => {
+                    let error = outcome.unwrap_err().to_string();
+                    assert!(error.contains(&problem) && error.contains(&key_of(contents).url()), "{label}");
+                    assert_eq!(tree_of(root.path()), BTreeMap::new(), "{label}");
+                }
+            }
+        }
+    }
 }
