@@ -235,3 +235,21 @@ async fn what_is_not_to_be_verified_is_not() {
         }
     }
 }
+
+/// Whole bodies are no matter of verification: a body that ends early is asked for again all the same.
+#[tokio::test]
+async fn a_body_that_ends_early_is_never_taken() {
+    let large = bytes(RANGE + 9, 7);
+    for contents in [&b"contents"[..], &large] {
+        for fault in [Fault::BodyShort, Fault::BodyLost] {
+            let root = tempfile::tempdir().unwrap();
+            let store = MemoryStore::failing(move |call| if call.number == 1 { fault } else { Fault::None });
+            let store = Arc::new(filled(store, &[contents]));
+            let manifest = manifest(&[("file", contents)]);
+            let mut asked = request(&store, &[(root.path(), &manifest)], ConflictResolution::CreateCopy);
+            asked.options.verify = Verify::Off;
+            download(asked, &Context::new()).await.unwrap();
+            assert!(tree_of(root.path()) == expected(&[("file", contents)]), "{fault:?}");
+        }
+    }
+}
