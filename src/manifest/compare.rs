@@ -6,6 +6,9 @@ use super::distinct::DistinctPaths;
 use super::table::{FileTable, Manifest};
 use crate::path::{ManifestPath, compare_utf16};
 
+/// How many paths are compared at once.
+const BATCH: u32 = 64;
+
 /// How a file stands to a reference manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileStatus {
@@ -65,7 +68,21 @@ fn compare_ascending(before: &FileTable, now: &FileTable) -> Vec<Difference> {
     let mut gone = Vec::new();
     let (mut old, mut new) = (0, 0);
     let ends = (narrow(before.len()), narrow(now.len()));
+    // Mostly both have the same paths, and many are compared at once; where they don't, one by one for a while.
+    let mut one_by_one = 0;
     while old < ends.0 || new < ends.1 {
+        if one_by_one == 0 && BATCH <= (ends.0 - old).min(ends.1 - new) {
+            let rows = old as usize..(old + BATCH) as usize;
+            if before.has_paths_of(rows, now, new as usize) {
+                let batch = (old..old + BATCH).zip(new..new + BATCH);
+                differences
+                    .extend(batch.map(|(old, new)| Difference { status: status_of(before, old, now, new), row: new }));
+                (old, new) = (old + BATCH, new + BATCH);
+                continue;
+            }
+            one_by_one = BATCH;
+        }
+        one_by_one = one_by_one.saturating_sub(1);
         let order = if old == ends.0 {
             Ordering::Greater
         } else if new == ends.1 {

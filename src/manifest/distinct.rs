@@ -44,7 +44,7 @@ impl Slot {
     }
 }
 
-/// How many paths are hashed before they are looked up.
+/// How many paths are hashed before they are looked up, and compared at once.
 const BATCH: usize = 64;
 
 impl<'a> DistinctPaths<'a> {
@@ -72,6 +72,12 @@ impl<'a> DistinctPaths<'a> {
         let mut expected = usize::MAX;
         let mut hashes = [0; BATCH];
         while row < table.len() {
+            while self.continues(expected, table, row) {
+                for (place, row) in self.places[expected..].iter_mut().zip(row..row + BATCH) {
+                    *place = Place { table: number, row: narrow(row) };
+                }
+                (row, expected) = (row + BATCH, expected + BATCH);
+            }
             while row < table.len()
                 && let Some(place) = self.places.get(expected)
                 && self.path(*place) == table.path(row)
@@ -84,12 +90,27 @@ impl<'a> DistinctPaths<'a> {
             for (hash, row) in hashes.iter_mut().zip(rows.clone()) {
                 *hash = hash_of(table.path(row));
             }
+            // Looks that don't wait for each other bring the slots near.
+            let mask = self.slots.len() - 1;
+            std::hint::black_box(hashes.iter().fold(0, |all, hash| all | self.slots[start_of(*hash, mask)]));
             row = rows.end;
             for (hash, row) in hashes.iter().zip(rows) {
                 let known = self.insert(Place { table: number, row: narrow(row) }, *hash);
                 expected = known.map_or(usize::MAX, |position| position + 1);
             }
         }
+    }
+
+    /// Whether a batch of the table's paths are those that stand from a position on, and stand beside each other.
+    fn continues(&self, position: usize, table: &FileTable, row: usize) -> bool {
+        let Some(places) = position.checked_add(BATCH).and_then(|end| self.places.get(position..end)) else {
+            return false;
+        };
+        let first = places[0];
+        let beside = |(number, place): (u32, &Place)| place.table == first.table && place.row == first.row + number;
+        row + BATCH <= table.len()
+            && (0..).zip(places).all(beside)
+            && table.has_paths_of(row..row + BATCH, self.tables[first.table as usize], first.row as usize)
     }
 
     /// Where the value of each distinct path stands, in the order of the paths' first entries.

@@ -137,6 +137,12 @@ impl Offsets {
     }
 }
 
+/// The low half: for differences, which are right in it.
+#[allow(clippy::cast_possible_truncation, reason = "differences of offsets are compared modulo 2^32")]
+const fn narrow(offset: usize) -> u32 {
+    offset as u32
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum OddContent {
     Text(Box<str>),
@@ -226,6 +232,29 @@ impl FileTable {
         self.hashes.extend_from_slice(&other.hashes[rows.clone()]);
         self.sizes.extend_from_slice(&other.sizes[rows.clone()]);
         self.mtimes.extend_from_slice(&other.mtimes[rows]);
+    }
+
+    /// Whether entries have the paths, in the same order, of as many entries of another table from `other_row` on. False also
+    /// where that can't be told at once; such entries are to be compared one by one.
+    ///
+    /// # Panics
+    /// Like a slice, where there are no such entries.
+    #[must_use]
+    pub fn has_paths_of(&self, rows: Range<usize>, other: &Self, other_row: usize) -> bool {
+        let other_rows = other_row..other_row + rows.len();
+        let (start, other_start) = (self.path_start(rows.start), other.path_start(other_row));
+        let (Some(ends), Some(other_ends)) =
+            (self.path_ends.narrow.get(rows.clone()), other.path_ends.narrow.get(other_rows))
+        else {
+            return false;
+        };
+        let (Some(end), Some(other_end)) = (ends.last(), other_ends.last()) else { return true };
+        let shift = narrow(start).wrapping_sub(narrow(other_start));
+        let bytes = self.path_bytes.get(start..*end as usize);
+        // All ends are looked at, without a way out: the loop is one of whole vectors then.
+        let apart =
+            ends.iter().zip(other_ends).fold(0, |apart, (end, other)| apart | (end.wrapping_sub(*other) ^ shift));
+        apart == 0 && bytes == other.path_bytes.get(other_start..*other_end as usize)
     }
 
     /// Makes room for paths of `bytes` bytes in all.
