@@ -7,6 +7,7 @@ mod interleavings;
 mod layers;
 mod local_caches;
 mod local_hashing;
+mod low_transfer_rate;
 mod manifest;
 mod path_mapping;
 mod rig;

@@ -154,6 +154,13 @@ class ProgressReportMetadata:
         transferRate: Bytes a second since the report before.
         progressMessage: The same for people.
         processedFiles: Files that were hashed or moved.
+
+    A tracker of this package also sets three counts, which are no fields: reports of other trackers have `None`.
+
+    Attributes:
+        processedBytes: Bytes that were hashed or moved.
+        skippedFiles: Files that needed nothing.
+        checkedBytes: Bytes of files that were there already, read to see whether they are right.
     """
 
     status: ProgressStatus
@@ -161,6 +168,11 @@ class ProgressReportMetadata:
     transferRate: float
     progressMessage: str
     processedFiles: int
+
+    # Without annotations, so that they are no fields: fields, equality and `asdict` are the reference's.
+    processedBytes = None  # type: Optional[int]
+    skippedFiles = None  # type: Optional[int]
+    checkedBytes = None  # type: Optional[int]
 
 
 def _always_go_on(_report: ProgressReportMetadata) -> bool:
@@ -221,6 +233,7 @@ class ProgressTracker:
         self.processed_bytes = 0
         self.skipped_files = 0
         self.skipped_bytes = 0
+        self.checked_bytes = 0
         self.total_time = 0.0
 
         self._lock = Lock()
@@ -268,6 +281,11 @@ class ProgressTracker:
             self.completed_files_in_chunk += num_files
             self.skipped_bytes += file_bytes
 
+    def increase_checked(self, file_bytes: int) -> None:
+        """Counts bytes that were read to see whether a file is right; they are part of no total."""
+        with self._lock:
+            self.checked_bytes += file_bytes
+
     @property
     def _is_complete(self) -> bool:
         return self.processed_files + self.skipped_files == self.total_files
@@ -309,13 +327,17 @@ class ProgressTracker:
             f" of {self.total_files} file{'' if self.total_files == 1 else 's'}"
             f" ({rate_name}: {human_readable_file_size(int(rate))}/s)"
         )
-        return ProgressReportMetadata(
+        report = ProgressReportMetadata(
             status=self.status,
             progress=round(percentage, 1),
             transferRate=rate,
             progressMessage=message,
             processedFiles=self.processed_files,
         )
+        report.processedBytes = self.processed_bytes
+        report.skippedFiles = self.skipped_files
+        report.checkedBytes = self.checked_bytes
+        return report
 
     def get_summary_statistics(self) -> SummaryStatistics:
         """What was done so far; `total_time` is what the caller set."""

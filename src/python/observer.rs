@@ -43,12 +43,26 @@ impl Observer {
         let processed = now.processed_files.saturating_sub(then.processed_files);
         let skipped = now.skipped_files.saturating_sub(then.skipped_files);
         let skipped_bytes = now.skipped_bytes.saturating_sub(then.skipped_bytes);
+        Self::feed_checked(&tracker, now.checked_bytes - then.checked_bytes)?;
         if new_bytes != 0 {
             self.goes_on &= tracker.call_method1(intern!(py, "track_progress_callback"), (new_bytes,))?.is_truthy()?;
         }
         self.feed(&tracker, "increase_processed", processed, 0)?;
         self.feed(&tracker, "increase_skipped", skipped, skipped_bytes)?;
+        if new_bytes == 0 && processed == 0 && skipped == 0 {
+            return self.report(&tracker);
+        }
         Ok(self.goes_on)
+    }
+
+    /// Bytes that were read of files that are there; the reference's tracker has no place for them.
+    fn feed_checked(tracker: &Bound<'_, PyAny>, bytes: u64) -> PyResult<()> {
+        if bytes > 0
+            && let Some(increase) = tracker.getattr_opt(intern!(tracker.py(), "increase_checked"))?
+        {
+            increase.call1((bytes,))?;
+        }
+        Ok(())
     }
 
     /// Files in the portions that the tracker reports by: few files one by one, many in chunks.

@@ -33,8 +33,8 @@ impl LowTransferRateDetector {
         Self(Mutex::new(worker::LowTransferRateDetector::new(threshold_bytes_per_second, maximum_reports)))
     }
 
-    fn observe(&self, transfer_rate: f64, processed_files: u64, processed_bytes: Option<u64>) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).observe(transfer_rate, processed_files, processed_bytes)
+    fn observe(&self, transfer_rate: f64, finished_files: u64, counted_bytes: Option<u64>) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).observe(transfer_rate, finished_files, counted_bytes)
     }
 
     #[getter]

@@ -11,6 +11,7 @@ pub struct Progress {
     processed_bytes: AtomicU64,
     skipped_files: AtomicU64,
     skipped_bytes: AtomicU64,
+    checked_bytes: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -24,6 +25,8 @@ pub struct ProgressSnapshot {
     pub skipped_files: u64,
     /// Their bytes.
     pub skipped_bytes: u64,
+    /// Bytes of files that were there already, read to see whether they are right. They are part of no total.
+    pub checked_bytes: u64,
 }
 
 impl Progress {
@@ -53,6 +56,11 @@ impl Progress {
         self.skipped_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts bytes that were read to see whether a file that is there is right: a sign of life, and no progress.
+    pub fn check_bytes(&self, bytes: u64) {
+        self.checked_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// The counters now. Files are read first, so that a file never shows as done before its bytes do.
     #[must_use]
     pub fn snapshot(&self) -> ProgressSnapshot {
@@ -63,6 +71,7 @@ impl Progress {
             processed_bytes: self.processed_bytes.load(Ordering::Relaxed),
             skipped_files,
             skipped_bytes: self.skipped_bytes.load(Ordering::Relaxed),
+            checked_bytes: self.checked_bytes.load(Ordering::Relaxed),
         }
     }
 }

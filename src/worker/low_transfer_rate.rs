@@ -4,14 +4,29 @@
 ///
 /// A report is low where its rate is below the threshold. A file that was finished since the report before begins a new
 /// series, since small files are slow by their number and not by their bytes; so does any byte, where the caller counts
-/// them. A caller that gives none, as the agent's reports don't, has the agent's rule.
+/// them: what ends a download is then a series of reports between which nothing came. (A body that trickles is asked for
+/// again by the engine itself, see [`crate::transfer::download`].) A caller that gives no bytes, as the agent's reports
+/// don't, has the agent's rule.
+///
+/// To observe a transfer's [`Progress`](crate::transfer::progress::Progress), once a second:
+///
+/// ```
+/// use rusty_attachments::transfer::progress::Progress;
+/// use rusty_attachments::worker::LowTransferRateDetector;
+///
+/// fn goes_on(detector: &mut LowTransferRateDetector, progress: &Progress, bytes_per_second: f64) -> bool {
+///     let now = progress.snapshot();
+///     let bytes = now.processed_bytes + now.checked_bytes;
+///     detector.observe(bytes_per_second, now.processed_files + now.skipped_files, Some(bytes))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct LowTransferRateDetector {
     threshold_bytes_per_second: f64,
     maximum_reports: u32,
     low_reports: u32,
-    processed_files: u64,
-    processed_bytes: u64,
+    finished_files: u64,
+    counted_bytes: u64,
 }
 
 impl Default for LowTransferRateDetector {
@@ -29,18 +44,18 @@ impl LowTransferRateDetector {
     /// A detector that has seen no report.
     #[must_use]
     pub const fn new(threshold_bytes_per_second: f64, maximum_reports: u32) -> Self {
-        Self { threshold_bytes_per_second, maximum_reports, low_reports: 0, processed_files: 0, processed_bytes: 0 }
+        Self { threshold_bytes_per_second, maximum_reports, low_reports: 0, finished_files: 0, counted_bytes: 0 }
     }
 
-    /// Takes in a report: its rate in bytes a second, and how many files, and bytes if they are known, were processed since
-    /// the start. Returns whether the download should go on.
-    pub fn observe(&mut self, transfer_rate: f64, processed_files: u64, processed_bytes: Option<u64>) -> bool {
-        let bytes = processed_bytes.unwrap_or(self.processed_bytes);
-        if processed_files > self.processed_files || bytes > self.processed_bytes {
+    /// Takes in a report: its rate in bytes a second, and how many files, and bytes if they are known, were finished since
+    /// the start, whether they moved or were there already. Returns whether the download should go on.
+    pub fn observe(&mut self, transfer_rate: f64, finished_files: u64, bytes: Option<u64>) -> bool {
+        let bytes = bytes.unwrap_or(self.counted_bytes);
+        if finished_files > self.finished_files || bytes > self.counted_bytes {
             self.low_reports = 0;
         }
-        self.processed_files = processed_files;
-        self.processed_bytes = bytes;
+        self.finished_files = finished_files;
+        self.counted_bytes = bytes;
         if transfer_rate < self.threshold_bytes_per_second {
             self.low_reports += 1;
         } else {

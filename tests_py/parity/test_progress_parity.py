@@ -37,7 +37,7 @@ class Clock:
 
 
 def fields(report):
-    values = vars(report) | {"status": report.status.name}
+    values = dataclasses.asdict(report) | {"status": report.status.name}
     return values
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from .. import _native
 
@@ -19,8 +19,11 @@ LOW_TRANSFER_COUNT_THRESHOLD = 60
 class LowTransferRateDetector:
     """A progress callback that asks to cancel after a series of low transfer rates, as the worker agent does.
 
-    A finished file begins a new series: small files are slow by their number, not by their bytes. So does any
-    byte, where reports count bytes (an attribute `processedBytes`, which the reference's reports don't have).
+    A finished file begins a new series: small files are slow by their number, not by their bytes. This package's
+    reports also count bytes and files that needed nothing, and any of those begins a new series, too, as does a
+    byte that was read of a file that is there already: what ends a download is then a series of reports between
+    which nothing came at all. A body that comes too slowly, the engine asks for again by itself. Reports of the
+    reference don't count bytes: for them the rate decides, as it does for the agent.
 
         download_files_from_manifests(…, on_downloading_files=LowTransferRateDetector())
 
@@ -38,9 +41,11 @@ class LowTransferRateDetector:
 
     def __call__(self, report: ProgressReportMetadata) -> bool:
         """Takes in a report; returns whether the download should go on."""
-        return self._native.observe(
-            report.transferRate, report.processedFiles, getattr(report, "processedBytes", None)
-        )
+        files: int = report.processedFiles + (getattr(report, "skippedFiles", None) or 0)
+        size_bytes: Optional[int] = getattr(report, "processedBytes", None)
+        if size_bytes is not None:
+            size_bytes += getattr(report, "checkedBytes", None) or 0
+        return self._native.observe(report.transferRate, files, size_bytes)
 
     @property
     def low_reports(self) -> int:

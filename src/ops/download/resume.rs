@@ -186,6 +186,7 @@ impl Search<'_> {
                 Ok(0) => return Ok(None),
                 Ok(read) => {
                     hasher.update(&buffer[..read]);
+                    self.context.progress.check_bytes(read as u64);
                     left -= read as u64;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
