@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from . import _native
 from ._submission import LocalSubmission
@@ -20,6 +20,7 @@ from .models import (
     JobAttachmentS3Settings,
     ManifestProperties,
     PathFormat,
+    SymlinkPolicy,
 )
 from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
 
@@ -41,6 +42,7 @@ class S3AssetManager(LocalSubmission):
         asset_manifest_version: The format of the manifests that are made.
         s3_max_pool_connections: The most requests under way at once.
         small_file_threshold_multiplier: Files of up to this many times 8 MiB go many at a time.
+        symlink_policy: What becomes of links among the inputs in manifests of version 2025-12-04-beta.
 
     Raises:
         MissingS3BucketError: The settings name no bucket.
@@ -58,6 +60,8 @@ class S3AssetManager(LocalSubmission):
         asset_manifest_version: ManifestVersion = ManifestVersion.v2023_03_03,
         s3_max_pool_connections: int = 128,
         small_file_threshold_multiplier: int = 20,
+        *,
+        symlink_policy: Union[SymlinkPolicy, str] = SymlinkPolicy.COLLAPSE_ESCAPING,
     ) -> None:
         self.farm_id = farm_id
         self.queue_id = queue_id
@@ -77,6 +81,7 @@ class S3AssetManager(LocalSubmission):
         self.asset_uploader = asset_uploader
         self.session = session
         self.manifest_version = asset_manifest_version
+        self.symlink_policy = SymlinkPolicy(symlink_policy)
 
     def upload_assets(
         self,

@@ -5,15 +5,24 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, Optional, Union
 
 from . import _native
-from .asset_manifests import BaseAssetManifest
+from ._submission import LocalSubmission, file_statuses
+from .asset_manifests import BaseAssetManifest, BaseManifestPath
 from .asset_manifests.operations import compare_manifest
-from .models import FileStatus, ManifestDiff
+from .exceptions import NonValidInputError
+from .models import AssetRootManifest, FileStatus, ManifestDiff
 
-__all__ = ["compare_manifest", "diff_tree_lines", "fast_file_list_to_manifest_diff", "pretty_print_cli"]
+__all__ = [
+    "compare_manifest",
+    "diff_manifest",
+    "diff_tree_lines",
+    "fast_file_list_to_manifest_diff",
+    "find_file_with_status",
+    "pretty_print_cli",
+]
 
 _STATUS = {"new": FileStatus.NEW, "size": FileStatus.MODIFIED, "mtime": FileStatus.MODIFIED}
 _TEXT = {
@@ -25,6 +34,67 @@ _TEXT = {
 
 def _nothing(line: object) -> None:
     """Prints nothing."""
+
+
+def diff_manifest(
+    asset_manager: LocalSubmission,
+    asset_root_manifest: AssetRootManifest,
+    manifest: str,
+    update: bool,
+) -> list[tuple[FileStatus, BaseManifestPath]]:
+    """Finds files of a manifest whose contents the default hash cache does not know as they are now.
+
+    Args:
+        asset_manager: What made the manifest; its `manifest_version` is the format of the entries.
+        asset_root_manifest: The root and its manifest.
+        manifest: The folder of manifests below the root: files that begin with its last component are passed over.
+        update: Whether new hashes go into the cache.
+
+    Returns:
+        New and changed files, each with its entry as it is now, sorted by path.
+
+    Raises:
+        NonValidInputError: The root has no manifest.
+        AssetSyncError: A file can't be hashed.
+    """
+    described = asset_root_manifest.asset_manifest
+    if described is None:
+        raise NonValidInputError("Manifest object not found, please check input manifest. ")
+    passed_over = os.path.basename(manifest)  # noqa: PTH119 (text: nothing after a slash at its end)
+    root = asset_root_manifest.root_path
+    paths = [Path(root, row.path) for row in described.paths if not row.path.startswith(passed_over)]
+    statuses = [FileStatus.NEW, FileStatus.MODIFIED]
+    return find_file_with_status(asset_manager, paths, root, update, statuses)
+
+
+def find_file_with_status(
+    asset_manager: LocalSubmission,
+    input_paths: Sequence[Path],
+    root_path: str,
+    update: bool,
+    statuses: Sequence[FileStatus],
+    cache_dir: Optional[str] = None,
+) -> list[tuple[FileStatus, BaseManifestPath]]:
+    """Finds files by what a hash cache knows of them: nothing (new), another state (modified), or this one.
+
+    Args:
+        asset_manager: Its `manifest_version` is the format of the entries.
+        input_paths: The files, absolute.
+        root_path: The root that paths in entries are relative to.
+        update: Whether new hashes go into the cache.
+        statuses: Which files are wanted.
+        cache_dir: The directory of the hash cache; `~/.deadline/job_attachments` by default.
+
+    Returns:
+        The wanted files with their entries as they are now, sorted by path.
+
+    Raises:
+        AssetSyncError: A file can't be hashed.
+        ValueError: A file is not below the root.
+    """
+    wanted = {status.name for status in statuses}  # by name: they may be the reference's
+    found = file_statuses(input_paths, str(root_path), asset_manager.manifest_version, cache_dir, update)
+    return [(status, entry) for status, entry in found if status.name in wanted]
 
 
 def _fast_file_list_to_manifest_diff(

@@ -20,24 +20,75 @@ from .models import (
     FileStatus,
     FileSystemLocationType,
     StorageProfile,
+    SymlinkPolicy,
 )
 from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
 
-__all__ = ["LocalSubmission"]
+__all__ = ["LocalSubmission", "file_statuses"]
 
 logger = logging.getLogger("rusty_attachments.upload")
 
 _Paths = Iterable[Union[str, "os.PathLike[str]"]]
 
 
+_STATUSES = {"u": FileStatus.UNCHANGED, "n": FileStatus.NEW, "m": FileStatus.MODIFIED}
+
+
+def survey_listed(
+    paths: _native.LocalPaths,
+    root_path: str,
+    version: ManifestVersion,
+    symlink_policy: Union[SymlinkPolicy, str],
+) -> _native.FileSurvey:
+    """Looks at files below a root, for a manifest of a version.
+
+    Raises:
+        NotImplementedError: There is no such version.
+        AssetSyncError: A file is missing, or is none.
+    """
+    if version.value == ManifestVersion.v2023_03_03.value:
+        policy = None
+    elif version.value == ManifestVersion.v2025_12_04_beta.value:
+        policy = SymlinkPolicy(symlink_policy).value
+    else:
+        raise NotImplementedError(f"Creation of manifest version {version} is not supported.")
+    survey: _native.FileSurvey = _native.survey_files(root_path, paths, may_vanish=False, policy=policy).run()
+    return survey
+
+
+def file_statuses(
+    paths: _Paths, root_path: str, version: ManifestVersion, cache_folder: Optional[str], update: bool
+) -> list[tuple[FileStatus, BaseManifestPath]]:
+    """Hashes files with a cache, and tells what the cache knew of each.
+
+    Args:
+        paths: The files, absolute.
+        root_path: The root that paths in entries are relative to.
+        version: The format of the entries.
+        cache_folder: The cache's folder; `None` for the default one.
+        update: Whether new hashes go into the cache.
+
+    Returns:
+        A status and an entry for each file, sorted by path. Links are the files that they point to.
+    """
+    below = _native.LocalPaths(paths).relative_to(root_path)
+    survey = survey_listed(below, root_path, version, SymlinkPolicy.COLLAPSE_ALL)
+    manifest, _, letters = _native.build_manifest(survey, cache_folder, update_cache=update).run()
+    statuses = (_STATUSES[letter] for letter in letters.decode())
+    return list(zip(statuses, manifest.paths))[::-1]
+
+
 class LocalSubmission:
     """What a submission does before anything is uploaded.
 
     Attributes:
-        manifest_version: The format of the manifests that are made.
+        manifest_version: The format of the manifests that are made. Version 2025-12-04-beta also lists the directories
+            above the files, links among the inputs, and execute bits.
+        symlink_policy: What becomes of links in that version; 2023-03-03 lists what they point to.
     """
 
     manifest_version: ManifestVersion = ManifestVersion.v2023_03_03
+    symlink_policy: Union[SymlinkPolicy, str] = SymlinkPolicy.COLLAPSE_ESCAPING
 
     def prepare_paths_for_upload(
         self,
@@ -119,16 +170,11 @@ class LocalSubmission:
     def _hashed(
         self, inputs: _Paths, root_path: str, hash_cache_dir: Optional[str], watch: _Watch
     ) -> BaseAssetManifest:
-        self._check_version()
-        paths = _native.LocalPaths(inputs).relative_to(root_path)
-        survey = _native.survey_files(root_path, paths, may_vanish=False).run()
-        return watch.hash_survey(survey, hash_cache_dir)
+        return watch.hash_survey(self._survey(inputs, root_path), hash_cache_dir)
 
-    def _check_version(self) -> None:
-        if self.manifest_version != ManifestVersion.v2023_03_03:
-            raise NotImplementedError(
-                f"Creation of manifest version {self.manifest_version} is not supported."
-            )
+    def _survey(self, inputs: _Paths, root_path: str) -> _native.FileSurvey:
+        paths = _native.LocalPaths(inputs).relative_to(root_path)
+        return survey_listed(paths, root_path, self.manifest_version, self.symlink_policy)
 
     def _get_asset_groups(
         self,
@@ -176,18 +222,8 @@ class LocalSubmission:
             raise AssetSyncCancelledError(
                 "File hashing cancelled.", progress_tracker.get_summary_statistics()
             )
-        self._check_version()
-        paths = _native.LocalPaths([path]).relative_to(str(root_path))
-        survey = _native.survey_files(str(root_path), paths, may_vanish=False).run()
         folder = os.path.dirname(hash_cache.cache_dir)  # noqa: PTH120 (text)
-        manifest, reasons = _native.build_manifest(survey, folder, update_cache=update).run()
-        if not reasons:
-            status = FileStatus.UNCHANGED
-        elif reasons.keys() <= {"new", "no_cache"}:
-            status = FileStatus.NEW
-        else:
-            status = FileStatus.MODIFIED
-        entry: BaseManifestPath = manifest.paths[0]
+        ((status, entry),) = file_statuses([path], str(root_path), self.manifest_version, folder, update)
         return status, entry.size, entry
 
     def _create_manifest_file(
@@ -208,11 +244,9 @@ class LocalSubmission:
         Returns:
             The manifest.
         """
-        self._check_version()
-        paths = _native.LocalPaths(input_paths).relative_to(str(root_path))
-        survey = _native.survey_files(str(root_path), paths, may_vanish=False).run()
+        survey = self._survey(input_paths, str(root_path))
         folder = os.path.dirname(hash_cache.cache_dir)  # noqa: PTH120 (text)
-        manifest, _ = _native.build_manifest(survey, folder, progress_tracker).run()
+        manifest = _native.build_manifest(survey, folder, progress_tracker).run()[0]
         made: BaseAssetManifest = manifest
         return made
 
@@ -235,9 +269,14 @@ class _Watch:
             on_progress_callback=self._report if callback else None,
         )
 
-    def hash_survey(self, survey: _native.FileSurvey, hash_cache_dir: Optional[str]) -> BaseAssetManifest:
+    def hash_survey(
+        self,
+        survey: _native.FileSurvey,
+        hash_cache_dir: Optional[str],
+        since: Optional[BaseAssetManifest] = None,
+    ) -> BaseAssetManifest:
         folder = None if hash_cache_dir is None else os.fspath(hash_cache_dir)
-        manifest, _ = _native.build_manifest(survey, folder, self.tracker).run()
+        manifest = _native.build_manifest(survey, folder, self.tracker, since=since).run()[0]
         # Small trees are done before the callback is first heard.
         if self._is_refused:
             raise AssetSyncCancelledError("File hashing cancelled.", self.tracker.get_summary_statistics())
@@ -256,6 +295,9 @@ def hash_survey(
     survey: _native.FileSurvey,
     hash_cache_dir: Optional[str],
     callback: Optional[Callable[[ProgressReportMetadata], bool]],
+    since: Optional[BaseAssetManifest] = None,
+    *,
+    may_be_empty: bool = False,
 ) -> tuple[SummaryStatistics, Optional[BaseAssetManifest]]:
     """Hashes files that were looked at already.
 
@@ -263,13 +305,16 @@ def hash_survey(
         survey: The files.
         hash_cache_dir: The directory of the hash cache; `~/.deadline/job_attachments` by default.
         callback: Called with progress; the work is cancelled once it returns something false.
+        since: An earlier manifest: files that it has with the same size and time are not read.
+        may_be_empty: Whether there is a manifest where there are no files.
 
     Returns:
         Statistics, and the manifest, or `None` where there are no files.
     """
     started = time.perf_counter()
     watch = _Watch(callback, len(survey), survey.total_bytes)
-    manifest = None if survey.is_empty else watch.hash_survey(survey, hash_cache_dir)
+    is_wanted = may_be_empty or not survey.is_empty
+    manifest = watch.hash_survey(survey, hash_cache_dir, since) if is_wanted else None
     watch.tracker.total_time = time.perf_counter() - started
     return watch.tracker.get_summary_statistics(), manifest
 

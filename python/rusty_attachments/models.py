@@ -470,6 +470,19 @@ class StorageProfile:
         }
 
 
+class SymlinkPolicy(str, Enum):
+    """What becomes of symbolic links; one escapes if what it points to is not listed itself."""
+
+    COLLAPSE_ESCAPING = "COLLAPSE_ESCAPING"
+    """Links stay links; those that escape are replaced by what they point to."""
+    COLLAPSE_ALL = "COLLAPSE_ALL"
+    """All links are replaced by what they point to."""
+    EXCLUDE_ESCAPING = "EXCLUDE_ESCAPING"
+    """Links stay links; those that escape are left out."""
+    EXCLUDE_ALL = "EXCLUDE_ALL"
+    """All links are left out."""
+
+
 class FileConflictResolution(Enum):
     """What a download does with a file that is there already.
 

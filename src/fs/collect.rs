@@ -2,7 +2,7 @@
 //!
 //! Two passes: whether a link escapes is decided once everything is known that its target could be.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::glob::{Selection, normalised};
@@ -60,7 +60,7 @@ pub fn collect(request: &CollectRequest<'_>) -> Result<Collected> {
     let mut collected = Collected::default();
     collected.add(&walked);
     if matches!(request.policy, SymlinkPolicy::CollapseEscaping | SymlinkPolicy::ExcludeEscaping) {
-        let escaping = keep_links(request, &walked, &mut collected);
+        let escaping = keep_links(request.root, &walked, &mut collected);
         if request.policy == SymlinkPolicy::CollapseEscaping {
             for link in escaping {
                 collapse(request, &link, &mut collected)?;
@@ -70,6 +70,38 @@ pub fn collect(request: &CollectRequest<'_>) -> Result<Collected> {
     collected.files = collected.files.sorted_unique();
     collected.directories = collected.directories.sorted_unique();
     Ok(collected)
+}
+
+/// Collects a list of files below a root, relative to it, with the directories above them. Links among them follow the policy;
+/// directories on the way that are links are directories here.
+#[must_use]
+pub fn collect_listed(root: &Path, files: &PathList, policy: SymlinkPolicy) -> Collected {
+    let mut listed = Walked::default();
+    for path in files.sorted_unique().iter() {
+        let is_link = os_string_from_wtf8(path).is_some_and(|name| root.join(name).is_symlink());
+        if is_link && policy != SymlinkPolicy::CollapseAll { &mut listed.symlinks } else { &mut listed.files }
+            .push(path);
+    }
+    let mut collected = Collected::default();
+    if matches!(policy, SymlinkPolicy::CollapseEscaping | SymlinkPolicy::ExcludeEscaping) {
+        let escaping = keep_links(root, &listed, &mut collected);
+        if policy == SymlinkPolicy::CollapseEscaping {
+            for link in &escaping {
+                listed.files.push(link);
+            }
+        }
+    }
+    let kept = listed.files.iter().chain(collected.symlinks.keys().map(Vec::as_slice));
+    let folders: BTreeSet<&[u8]> = kept.flat_map(folders_above).collect();
+    collected.directories = folders.into_iter().collect();
+    collected.files = listed.files.sorted_unique();
+    collected
+}
+
+/// The directories above a path, the innermost first.
+fn folders_above(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = path.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
+    slashes.map(|(place, _)| &path[..place])
 }
 
 impl Collected {
@@ -103,13 +135,13 @@ fn selected(request: &CollectRequest<'_>, folder: &Path, prefix: &[u8], follow_l
 }
 
 /// Keeps the links whose targets are collected, also through other links, and returns those that escape.
-fn keep_links(request: &CollectRequest<'_>, walked: &Walked, collected: &mut Collected) -> Vec<Vec<u8>> {
+fn keep_links(root: &Path, walked: &Walked, collected: &mut Collected) -> Vec<Vec<u8>> {
     let known: HashSet<&[u8]> = walked.files.iter().chain(walked.directories.iter()).collect();
-    let resolved_root = request.root.canonicalize().unwrap_or_else(|_| request.root.to_path_buf());
+    let resolved_root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
     let mut targets = BTreeMap::new();
     let mut escaping = Vec::new();
     for link in walked.symlinks.sorted_unique().iter() {
-        match target_of(request.root, &resolved_root, link) {
+        match target_of(root, &resolved_root, link) {
             Some(target) => drop(targets.insert(link.to_vec(), target)),
             None => escaping.push(link.to_vec()),
         }

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::cache::HashCache;
 use crate::error::Result;
+use crate::fs::open::FileStamp;
 use crate::hash::HashAlgorithm;
 use crate::manifest::{CHUNK_SIZE_BYTES, Content, Directory, FileTable, Manifest, ManifestVersion};
+use crate::ops::diff_tree;
 use crate::ops::hash_files::{self, HashFilesRequest, HashReason, HashedFile};
 use crate::ops::survey::Survey;
 use crate::path::ManifestPath;
@@ -21,6 +23,8 @@ pub struct BuildReport {
     pub manifest: Manifest,
     /// How many files were read, by why.
     pub hashed: BTreeMap<HashReason, u64>,
+    /// Why each file was read, in the manifest's order; `None` where the cache knew its hash. Links come after the files.
+    pub reasons: Vec<Option<HashReason>>,
 }
 
 /// Hashes the files of a survey and lists them in a manifest: of v2025, in chunks where they are large, if the survey has what
@@ -29,9 +33,60 @@ pub struct BuildReport {
 /// # Errors
 /// As [`hash_files::run`].
 pub fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Context) -> Result<BuildReport> {
-    let chunk_bytes = survey.tree.as_ref().map(|_| CHUNK_SIZE_BYTES.unsigned_abs());
+    let files = hash(survey, survey.tree.is_some(), (cache, update_cache), context)?;
+    Ok(report(survey, &files, context))
+}
+
+/// As [`run`], but files of the size and time that an earlier manifest of the same root names are not read: they have that
+/// manifest's contents and time.
+///
+/// # Errors
+/// As [`run`], and [`crate::Error::Io`] where the root can't be opened again.
+pub fn run_since(
+    survey: &Survey,
+    earlier: &Manifest,
+    cache: &HashCache,
+    update_cache: bool,
+    context: &Context,
+) -> Result<BuildReport> {
+    let rows = diff_tree::unchanged_rows(survey, earlier);
+    let changed: Vec<usize> = (0..rows.len()).filter(|index| rows[*index].is_none()).collect();
+    for (seen, _) in survey.seen.iter().zip(&rows).filter(|(_, row)| row.is_some()) {
+        context.progress.skip_file(seen.stamp.size_bytes);
+    }
+    let read = hash(&survey.select(&changed)?, survey.tree.is_some(), (cache, update_cache), context)?;
+    let mut read = read.into_iter();
+    let files: Vec<HashedFile> = rows
+        .into_iter()
+        .zip(&survey.seen)
+        .filter_map(|(row, seen)| row.map_or_else(|| read.next(), |row| Some(as_before(earlier, row, seen.stamp))))
+        .collect();
+    Ok(report(survey, &files, context))
+}
+
+/// A file that has not changed since the manifest was made.
+fn as_before(earlier: &Manifest, row: usize, stamp: FileStamp) -> HashedFile {
+    let hashes = match earlier.files.content(row) {
+        Content::Hash(hash) => vec![hash],
+        Content::Chunks(chunks) => chunks.to_vec(),
+        Content::Symlink(_) | Content::Deleted => Vec::new(),
+    };
+    let mtime_ns = earlier.files.mtime_micros(row).saturating_mul(1000);
+    HashedFile { hashes, stamp: FileStamp { mtime_ns, ..stamp }, reason: None }
+}
+
+fn hash(
+    survey: &Survey,
+    in_chunks: bool,
+    (cache, update_cache): (&HashCache, bool),
+    context: &Context,
+) -> Result<Vec<HashedFile>> {
+    let chunk_bytes = in_chunks.then_some(CHUNK_SIZE_BYTES.unsigned_abs());
     let request = HashFilesRequest { survey, cache, update_cache, read_cache: true, chunk_bytes };
-    let files = hash_files::run(&request, context)?;
+    hash_files::run(&request, context)
+}
+
+fn report(survey: &Survey, files: &[HashedFile], context: &Context) -> BuildReport {
     let mut hashed = BTreeMap::new();
     for reason in files.iter().filter_map(|file| file.reason) {
         *hashed.entry(reason).or_insert(0) += 1;
@@ -44,7 +99,8 @@ pub fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Con
             if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
         )
     });
-    Ok(BuildReport { manifest: manifest_of(survey, &files), hashed })
+    let reasons = files.iter().rev().map(|file| file.reason).collect();
+    BuildReport { manifest: manifest_of(survey, files), hashed, reasons }
 }
 
 fn manifest_of(survey: &Survey, files: &[HashedFile]) -> Manifest {

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::fs::collect::{self, CollectRequest, SymlinkPolicy};
 use crate::fs::glob::Selection;
 use crate::fs::open::LinkPolicy;
+use crate::fs::path_list::PathList;
 use crate::ops::survey::{self, Survey, SurveyRequest, TreeParts};
 use crate::transfer::context::{Context, LogLevel};
 
@@ -33,6 +34,18 @@ pub fn run(request: &CollectTreeRequest<'_>, context: &Context) -> Result<Survey
     }
     // Links that stay links are no files here; those that are collapsed are followed.
     let request = SurveyRequest { root, files: &collected.files, links: LinkPolicy::Follow, may_vanish: true };
+    let survey = survey::run(&request, context)?;
+    let tree = TreeParts { directories: collected.directories, symlinks: collected.symlinks };
+    Ok(Survey { tree: Some(tree), ..survey })
+}
+
+/// Surveys listed files below a root, relative to it, with the directories above them and the links among them.
+///
+/// # Errors
+/// [`crate::Error::SourceFile`] for a file that is missing or none, [`crate::Error::Cancelled`].
+pub fn run_listed(root: &Path, files: &PathList, policy: SymlinkPolicy, context: &Context) -> Result<Survey> {
+    let collected = collect::collect_listed(root, files, policy);
+    let request = SurveyRequest { root, files: &collected.files, links: LinkPolicy::Follow, may_vanish: false };
     let survey = survey::run(&request, context)?;
     let tree = TreeParts { directories: collected.directories, symlinks: collected.symlinks };
     Ok(Survey { tree: Some(tree), ..survey })

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::manifest::{Content, Manifest};
+use crate::fs::tree::SeenFile;
+use crate::manifest::{Content, FileTable, Manifest};
 use crate::ops::survey::Survey;
 
 /// How a file differs.
@@ -34,25 +35,47 @@ const TOLERANCE_MICROS: i64 = 1;
 #[must_use]
 pub fn run(survey: &Survey, manifest: &Manifest) -> TreeDiff {
     let files = &manifest.files;
-    let entries: Vec<Vec<u8>> = (0..files.len()).map(|index| normalised(files.path(index).as_bytes())).collect();
-    let by_path: HashMap<&[u8], usize> =
-        entries.iter().enumerate().map(|(index, path)| (path.as_slice(), index)).collect();
     let mut diff = TreeDiff::default();
-    for (index, (path, seen)) in survey.files.iter().zip(&survey.seen).enumerate() {
-        let difference = match by_path.get(path) {
+    for (index, row) in rows(survey, manifest).into_iter().enumerate() {
+        let difference = match row {
             None => Some(Difference::New),
-            Some(entry) if matches!(files.content(*entry), Content::Symlink(_)) => None,
-            Some(entry) if seen.stamp.size_bytes.cast_signed() != files.size_bytes(*entry) => Some(Difference::Size),
-            Some(entry) => {
-                let off = float_micros(seen.stamp.mtime_ns).abs_diff(files.mtime_micros(*entry));
-                (off > TOLERANCE_MICROS.unsigned_abs()).then_some(Difference::ModificationTime)
-            }
+            Some(row) if matches!(files.content(row), Content::Symlink(_)) => None,
+            Some(row) => difference(&survey.seen[index], files, row),
         };
         diff.changed.extend(difference.map(|difference| (index, difference)));
     }
     let in_tree: std::collections::HashSet<&[u8]> = survey.files.iter().collect();
     diff.deleted = (0..files.len()).filter(|index| !in_tree.contains(files.path(*index).as_bytes())).collect();
     diff
+}
+
+/// For each file of a survey the row of a manifest that has the same size and time, and contents; or `None`.
+#[must_use]
+pub fn unchanged_rows(survey: &Survey, manifest: &Manifest) -> Vec<Option<usize>> {
+    let files = &manifest.files;
+    let mut rows = rows(survey, manifest);
+    for (row, seen) in rows.iter_mut().zip(&survey.seen) {
+        let has_contents = |row: usize| matches!(files.content(row), Content::Hash(_) | Content::Chunks(_));
+        *row = row.filter(|row| has_contents(*row) && difference(seen, files, *row).is_none());
+    }
+    rows
+}
+
+/// The manifest's row for each file of a survey; of duplicates the last.
+fn rows(survey: &Survey, manifest: &Manifest) -> Vec<Option<usize>> {
+    let files = &manifest.files;
+    let entries: Vec<Vec<u8>> = (0..files.len()).map(|index| normalised(files.path(index).as_bytes())).collect();
+    let by_path: HashMap<&[u8], usize> =
+        entries.iter().enumerate().map(|(index, path)| (path.as_slice(), index)).collect();
+    survey.files.iter().map(|path| by_path.get(path).copied()).collect()
+}
+
+fn difference(seen: &SeenFile, files: &FileTable, row: usize) -> Option<Difference> {
+    if seen.stamp.size_bytes.cast_signed() != files.size_bytes(row) {
+        return Some(Difference::Size);
+    }
+    let off = float_micros(seen.stamp.mtime_ns).abs_diff(files.mtime_micros(row));
+    (off > TOLERANCE_MICROS.unsigned_abs()).then_some(Difference::ModificationTime)
 }
 
 /// `trunc(st_mtime_ns / 1000)` as Python computes it, through a double.

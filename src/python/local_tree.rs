@@ -164,20 +164,27 @@ pub(crate) fn glob_files(
     )
 }
 
-/// Looks at files below a root, given relative to it. The result: a `FileSurvey`.
+/// Looks at files below a root, given relative to it; with a policy for links, also at the directories above them, for a v2025
+/// manifest. The result: a `FileSurvey`.
 #[pyfunction]
+#[pyo3(signature = (root, paths, may_vanish, policy = None))]
 pub(crate) fn survey_files(
     py: Python<'_>,
     root: &Bound<'_, PyString>,
     paths: &Bound<'_, LocalPaths>,
     may_vanish: bool,
+    policy: Option<&str>,
 ) -> PyResult<Operation> {
     let root = os_path(root)?;
+    let policy = policy.map(symlink_policy).transpose()?;
     let files = Arc::clone(&paths.get().paths);
     Operation::start_blocking(
         py,
         Caller::default(),
         move |context| {
+            if let Some(policy) = policy {
+                return ops::collect_tree::run_listed(&root, &files, policy, context);
+            }
             let request = SurveyRequest { root: &root, files: &files, links: LinkPolicy::Follow, may_vanish };
             ops::survey::run(&request, context)
         },
@@ -199,13 +206,7 @@ pub(crate) fn collect_tree(
     };
     let selection = Selection::new(&texts(&patterns.0)?, &texts(&patterns.1)?)
         .map_err(|error| super::errors::to_py_err(py, &error))?;
-    let policy = match policy {
-        "COLLAPSE_ESCAPING" => SymlinkPolicy::CollapseEscaping,
-        "COLLAPSE_ALL" => SymlinkPolicy::CollapseAll,
-        "EXCLUDE_ESCAPING" => SymlinkPolicy::ExcludeEscaping,
-        "EXCLUDE_ALL" => SymlinkPolicy::ExcludeAll,
-        other => return Err(PyValueError::new_err(format!("Unknown policy for symbolic links: {other}"))),
-    };
+    let policy = symlink_policy(policy)?;
     Operation::start_blocking(
         py,
         Caller::default(),
@@ -217,34 +218,60 @@ pub(crate) fn collect_tree(
     )
 }
 
-/// Hashes the files of a survey. The result: a v2023 or v2025 manifest, and how many files were read, by why.
+fn symlink_policy(name: &str) -> PyResult<SymlinkPolicy> {
+    Ok(match name {
+        "COLLAPSE_ESCAPING" => SymlinkPolicy::CollapseEscaping,
+        "COLLAPSE_ALL" => SymlinkPolicy::CollapseAll,
+        "EXCLUDE_ESCAPING" => SymlinkPolicy::ExcludeEscaping,
+        "EXCLUDE_ALL" => SymlinkPolicy::ExcludeAll,
+        other => return Err(PyValueError::new_err(format!("Unknown policy for symbolic links: {other}"))),
+    })
+}
+
+/// Hashes the files of a survey; those that an earlier manifest has with the same size and time are not read. The result: a v2023 or v2025 manifest; how many files were read, by why; and of each of its
+/// files in order whether the cache knew it (`u`), had another state of it (`m`) or had none (`n`).
 #[pyfunction]
-#[pyo3(signature = (survey, cache_folder, tracker = None, update_cache = true))]
+#[pyo3(signature = (survey, cache_folder, tracker = None, update_cache = true, since = None))]
 pub(crate) fn build_manifest(
     py: Python<'_>,
     survey: &Bound<'_, FileSurvey>,
     cache_folder: Option<PathBuf>,
     tracker: Option<Py<PyAny>>,
     update_cache: bool,
+    since: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Operation> {
     let survey = Arc::clone(&survey.get().survey);
+    let since = since.map(manifest_from_python).transpose()?;
     Operation::start_blocking(
         py,
         Caller { tracker, ..Caller::default() },
         move |context| {
             let cache = HashCache::open(cache_folder.as_deref());
-            ops::build_manifest::run(&survey, &cache, update_cache, context)
+            match since {
+                Some(earlier) => ops::build_manifest::run_since(&survey, &earlier, &cache, update_cache, context),
+                None => ops::build_manifest::run(&survey, &cache, update_cache, context),
+            }
         },
-        |py, BuildReport { manifest, hashed }| {
+        |py, BuildReport { manifest, hashed, reasons }| {
             let counts = PyDict::new(py);
             for reason in HashReason::ALL {
                 if let Some(count) = hashed.get(&reason) {
                     counts.set_item(reason.as_str(), count)?;
                 }
             }
-            Ok((manifest_to_python(py, Arc::new(manifest))?, counts).into_pyobject(py)?.into_any().unbind())
+            let statuses: Vec<u8> = reasons.into_iter().map(status_letter).collect();
+            let statuses = PyBytes::new(py, &statuses);
+            Ok((manifest_to_python(py, Arc::new(manifest))?, counts, statuses).into_pyobject(py)?.into_any().unbind())
         },
     )
+}
+
+const fn status_letter(reason: Option<HashReason>) -> u8 {
+    match reason {
+        None => b'u',
+        Some(HashReason::New | HashReason::NoCache) => b'n',
+        Some(_) => b'm',
+    }
 }
 
 /// Compares a survey with a manifest. The result: `(index, path, "new" | "size" | "mtime")` for files that differ, and the

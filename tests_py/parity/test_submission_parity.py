@@ -44,7 +44,8 @@ def outcome(call, *arguments, **keywords):
     try:
         return plain(call(*arguments, **keywords))
     except Exception as error:
-        return type(error).__name__, str(error)
+        # Our messages are UTF-8: what can't be is replaced.
+        return type(error).__name__, str(error).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def profile(module, locations):

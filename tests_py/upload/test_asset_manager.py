@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
-from rusty_attachments.asset_manifests import HashAlgorithm, hash_data
+from rusty_attachments.asset_manifests import HashAlgorithm, ManifestVersion, hash_data
+from rusty_attachments.download import download_files_from_manifests, get_manifest_from_s3
 from rusty_attachments.exceptions import (
     AssetSyncCancelledError,
     AssetSyncError,
@@ -142,3 +144,26 @@ def test_the_cache_can_be_sampled_and_forgotten(rig, rig_bucket, manager, tree, 
     assert uploader.verify_hash_cache_integrity(*arguments) is False
     uploader.reset_s3_check_cache(cache)
     assert uploader.verify_hash_cache_integrity(*arguments) is True, "nothing is claimed any more"
+
+
+def test_links_and_execute_bits_make_the_round(rig, rig_bucket, tree, tmp_path):
+    """A submission of version 2025-12-04-beta: hashed, uploaded, found in S3, downloaded."""
+    (tree / "link").symlink_to("sub/two.txt")
+    (tree / "one.txt").chmod(0o755)
+    settings = JobAttachmentS3Settings(rig_bucket, "prefix")
+    manager = S3AssetManager(
+        "farm-1", "queue-1", settings, asset_manifest_version=ManifestVersion.v2025_12_04_beta
+    )
+    inputs = [str(tree / name) for name in ("one.txt", "sub/two.txt", "same.txt", "link")]
+    group = manager.prepare_paths_for_upload(inputs, [], [])
+    _, manifests = manager.hash_assets_and_create_manifest(
+        group.asset_groups, group.total_input_files, group.total_input_bytes, str(tmp_path / "cache")
+    )
+    _, attachments = manager.upload_assets(manifests, s3_check_cache_dir=str(tmp_path / "cache"))
+    key = settings.add_root_and_manifest_folder_prefix(attachments.manifests[0].inputManifestPath)
+    found = get_manifest_from_s3(key, rig_bucket)
+    target = tmp_path / "target"
+    download_files_from_manifests(rig_bucket, {str(target): found}, settings.full_cas_prefix())
+    assert (target / "link").readlink() == Path("sub/two.txt")
+    assert (target / "link").read_bytes() == b"two two"
+    assert [os.access(target / name, os.X_OK) for name in ("one.txt", "same.txt")] == [True, False]

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from enum import Enum
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -15,10 +14,10 @@ from .._diff import _nothing, compare_manifest, diff_survey
 from .._glob import _glob_config, _glob_paths, find_files
 from .._submission import hash_survey
 from .._utils import _get_long_path_compatible_path
-from ..asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data
+from ..asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data, v2025_12_04
 from ..asset_manifests.decode import decode_manifest
-from ..asset_manifests.operations import merge_asset_manifests
-from ..models import FileStatus, ManifestDiff, ManifestMerge, ManifestSnapshot
+from ..asset_manifests.operations import compute_diff, merge_asset_manifests
+from ..models import FileStatus, ManifestDiff, ManifestMerge, ManifestSnapshot, SymlinkPolicy
 from ..progress_tracker import ProgressReportMetadata, SummaryStatistics
 from ._download import _manifest_download as _manifest_download
 from ._hashing import show_statistics
@@ -28,19 +27,6 @@ from ._utils import _read_manifests
 _Print = Callable[[Any], None]
 _Progress = Callable[[ProgressReportMetadata], bool]
 _Telemetry = Callable[[SummaryStatistics], None]
-
-
-class SymlinkPolicy(str, Enum):
-    """What becomes of symbolic links; one escapes if what it points to is not listed itself."""
-
-    COLLAPSE_ESCAPING = "COLLAPSE_ESCAPING"
-    """Links stay links; those that escape are replaced by what they point to."""
-    COLLAPSE_ALL = "COLLAPSE_ALL"
-    """All links are replaced by what they point to."""
-    EXCLUDE_ESCAPING = "EXCLUDE_ESCAPING"
-    """Links stay links; those that escape are left out."""
-    EXCLUDE_ALL = "EXCLUDE_ALL"
-    """All links are left out."""
 
 
 def _glob_files(
@@ -94,7 +80,8 @@ def _manifest_snapshot(
         include: Patterns of files to find, as `glob.glob(..., recursive=True)` takes them.
         exclude: Patterns of files to leave out.
         include_exclude_config: JSON with both, or a file that has it; used where neither is given.
-        diff: An earlier manifest: only new and changed files are listed.
+        diff: An earlier manifest: only new and changed files are listed. In version 2025-12-04-beta the result is a
+            diff manifest: what is new, changed or gone since that snapshot, with its hash.
         force_rehash: Whether files are compared by their hashes, and not by sizes and times.
         print_function_callback: Called with lines of text.
         hashing_progress_callback: Called with progress; cancels once it returns something false.
@@ -110,12 +97,10 @@ def _manifest_snapshot(
         AssetSyncCancelledError: The callback asked to stop.
         AssetSyncError: A file can't be hashed.
         OSError: A directory can't be read, or the manifest can't be written.
-        NotImplementedError: `diff` with version 2025-12-04-beta.
+        NotImplementedError: For a diff of version 2025-12-04-beta, `diff` is no snapshot of that version.
     """
     config = _glob_config(include, exclude, include_exclude_config)
     if manifest_version == ManifestVersion.v2025_12_04_beta:
-        if diff:
-            raise NotImplementedError("A snapshot with diff is not supported for version 2025-12-04-beta.")
         patterns = (config.include_glob, config.exclude_glob)
         base = os.path.abspath(root)  # noqa: PTH100 (normalises too)
         survey = _native.collect_tree(base, patterns, SymlinkPolicy(symlink_policy).value).run()
@@ -127,8 +112,11 @@ def _manifest_snapshot(
     if diff:
         with open(diff) as file:  # noqa: PTH123 (the reference's way of naming what is missing)
             earlier = decode_manifest(file.read())
-        changed = _changed(root, survey, earlier, force_rehash, show)
-        manifest = show.hash(survey.select(changed)) if changed else None
+        if manifest_version == ManifestVersion.v2025_12_04_beta:
+            manifest = _diff_snapshot(survey, earlier, force_rehash, show)
+        else:
+            changed = _changed(root, survey, earlier, force_rehash, show)
+            manifest = show.hash(survey.select(changed)) if changed else None
     else:
         manifest = show.hash(survey)
     if manifest is None:
@@ -153,8 +141,15 @@ class _Show:
         self._telemetry = telemetry_callback
         self._hash_cache_dir = hash_cache_dir
 
-    def hash(self, survey: _native.FileSurvey) -> Optional[BaseAssetManifest]:
-        statistics, manifest = hash_survey(survey, self._hash_cache_dir, self._progress)
+    def hash(
+        self,
+        survey: _native.FileSurvey,
+        since: Optional[BaseAssetManifest] = None,
+        may_be_empty: bool = False,
+    ) -> Optional[BaseAssetManifest]:
+        statistics, manifest = hash_survey(
+            survey, self._hash_cache_dir, self._progress, since, may_be_empty=may_be_empty
+        )
         show_statistics(statistics, self.print, self._progress, self._telemetry)
         return manifest
 
@@ -191,6 +186,24 @@ def _changed(
             indices.append(place[entry.path])
             show.print(f"Found difference at: {root}/{entry.path}, Status: {status}")
     return sorted(indices)
+
+
+def _diff_snapshot(
+    survey: _native.FileSurvey, earlier: BaseAssetManifest, force_rehash: bool, show: _Show
+) -> Optional[BaseAssetManifest]:
+    """The diff manifest that leads from an earlier snapshot to a tree, or `None` where nothing differs."""
+    now = show.hash(survey, None if force_rehash else earlier, may_be_empty=True)
+    assert isinstance(now, v2025_12_04.AssetManifest)
+    difference = compute_diff(earlier, now)
+    assert isinstance(difference, v2025_12_04.AssetManifest)
+    if show.print is not _nothing:
+        before = {entry.path for entry in earlier.paths}
+        for entry in difference.paths:
+            status = FileStatus.MODIFIED if entry.path in before else FileStatus.NEW
+            if getattr(entry, "deleted", False):
+                status = FileStatus.DELETED
+            show.print(f"Found difference at: {entry.path}, Status: {status}")
+    return difference if len(difference.paths) or difference.dirs else None
 
 
 def _write_manifest(
