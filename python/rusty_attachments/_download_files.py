@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from ._utils import _is_relative_to
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
 from .exceptions import AssetSyncCancelledError, PathOutsideDirectoryError
 from .models import Attachments, FileConflictResolution, JobAttachmentS3Settings
-from .os_file_permission import FileSystemPermissionSettings
+from .os_file_permission import FileSystemPermissionSettings, _set_fs_group_for_posix, posix_permissions
 from .progress_tracker import (
     DownloadSummaryStatistics,
     ProgressReportMetadata,
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 _Files = Sequence[BaseManifestPath]
 # A boto3 session; boto3 is no dependency.
 _Session = Optional[Any]
-# A group's number, bits for files, bits for directories.
-_Permissions = tuple[Optional[int], int, int]
 
 
 def begin_download(
@@ -93,29 +90,6 @@ def _resolution_name(resolution: Optional[FileConflictResolution]) -> str:
     return str(name) if known else str(resolution)
 
 
-def posix_permissions(settings: FileSystemPermissionSettings) -> _Permissions:
-    """A group's number and permission bits.
-
-    Raises:
-        TypeError: The settings are for another system.
-        LookupError: There is no such group.
-    """
-    names = ("os_group", "file_mode", "dir_mode")
-    if os.name != "posix":
-        raise TypeError("Permissions can only be set on POSIX systems by this package.")
-    if not all(hasattr(settings, name) for name in names):
-        raise TypeError("The file system permission settings must be specific to Posix-based system.")
-    import grp
-
-    group, file_mode, dir_mode = (getattr(settings, name) for name in names)
-    if not isinstance(group, int):
-        try:
-            group = grp.getgrnam(group).gr_gid
-        except KeyError:
-            raise LookupError(f"no such group: {group!r}") from None
-    return (group, int(file_mode), int(dir_mode))
-
-
 def _set_fs_group(
     file_paths: list[str],
     local_root: str,
@@ -132,8 +106,7 @@ def _set_fs_group(
         TypeError: The settings are for another system.
         PathOutsideDirectoryError: A file is not below the root.
     """
-    wanted = posix_permissions(fs_permission_settings)
-    _native.add_permissions(Path(local_root), [Path(path) for path in file_paths], wanted)
+    _set_fs_group_for_posix(file_paths, local_root, fs_permission_settings)
 
 
 def _ensure_paths_within_directory(root_path: str, paths_relative_to_root: Iterable[str]) -> None:

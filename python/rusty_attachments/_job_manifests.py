@@ -132,11 +132,19 @@ def _get_tasks_manifests_keys_from_s3(
     Raises:
         JobAttachmentsError: There is nothing below the prefix.
     """
-    arguments = store_arguments(session)
-    listing = _native.list_output_manifests(arguments, s3_bucket, manifest_prefix, select_latest_per_task)
-    keys: Optional[list[str]] = listing.run()
+    keys = _list_output_manifests(manifest_prefix, s3_bucket, session, select_latest_per_task)
     if keys is None:
         raise JobAttachmentsError(f"Unable to find asset manifest in s3://{s3_bucket}/{manifest_prefix}")
+    return keys
+
+
+def _list_output_manifests(
+    prefix: str, bucket: str, session: _Session, only_latest_per_task: bool
+) -> Optional[list[str]]:
+    """The keys of output manifests below a prefix, or `None` where there is nothing at all."""
+    arguments = store_arguments(session)
+    keys: Optional[list[str]]
+    keys = _native.list_output_manifests(arguments, bucket, prefix, only_latest_per_task).run()
     return keys
 
 

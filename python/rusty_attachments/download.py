@@ -18,7 +18,7 @@ from ._download_files import (
     new_tracker,
     statistics,
 )
-from ._downloaders import InputDownloader, OutputDownloader, _BaseFilterableDownloader
+from ._downloaders import InputDownloader, OutputDownloader, _BaseFilterableDownloader, _filter_paths
 from ._job_manifests import (
     _get_asset_root_and_manifest_from_s3_with_last_modified,
     _get_manifests_by_session_action_id,
@@ -33,6 +33,7 @@ from ._job_manifests import (
     get_output_manifests_by_asset_root,
 )
 from ._operation import run_async
+from ._utils import TEMP_DOWNLOAD_ADDED_CHARS_LENGTH, WINDOWS_MAX_PATH_LENGTH
 from .asset_manifests import BaseAssetManifest
 from .asset_manifests.operations import (
     _merge_asset_manifests_sorted_asc_by_last_modified,
@@ -47,10 +48,13 @@ if TYPE_CHECKING:
     from ._download_files import Callback, Logger
 
 __all__ = [
+    "TEMP_DOWNLOAD_ADDED_CHARS_LENGTH",
+    "WINDOWS_MAX_PATH_LENGTH",
     "InputDownloader",
     "OutputDownloader",
     "_BaseFilterableDownloader",
     "_ensure_paths_within_directory",
+    "_filter_paths",
     "_get_asset_root_and_manifest_from_s3_with_last_modified",
     "_get_manifests_by_session_action_id",
     "_get_output_manifest_files_by_asset_root_with_last_modified",

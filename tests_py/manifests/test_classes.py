@@ -13,8 +13,13 @@ from rusty_attachments.asset_manifests import (
     HashAlgorithm,
     ManifestVersion,
 )
+from rusty_attachments.asset_manifests._canonical_json import (
+    canonical_path_comparator,
+    manifest_to_canonical_json_string,
+)
 from rusty_attachments.asset_manifests.decode import decode_manifest
 from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
+from rusty_attachments.asset_manifests.v2023_03_03.validate import validate_manifest_2023_03_03
 
 TEXT = (
     '{"hashAlg":"xxh128","manifestVersion":"2023-03-03","paths":['
@@ -189,3 +194,21 @@ def test_the_version_is_set(manifest):
     assert manifest.manifestVersion is ManifestVersion.v2023_03_03
     assert manifest.hashAlg is HashAlgorithm.XXH128
     assert manifest.paths[0].manifest_version is ManifestVersion.v2023_03_03
+
+
+def test_canonical_functions():
+    """Names of the reference's modules `_canonical_json` and `validate`."""
+    paths = [ManifestPath(path=name, hash="a", size=1, mtime=2) for name in ("\ufb33", "\U0001f600")]
+    manifest = AssetManifest(hash_alg=HashAlgorithm.XXH128, paths=paths, total_size=2)
+    text = manifest_to_canonical_json_string(manifest)
+    assert text == manifest.encode()
+    assert [entry.path for entry in manifest.paths] == ["\U0001f600", "\ufb33"]
+    assert sorted(paths, key=canonical_path_comparator) == manifest.paths
+    assert canonical_path_comparator(ManifestPath(path="\udcff", hash="a", size=1, mtime=2)) == b"\xdc\xff"
+    document = json.loads(text)
+    assert validate_manifest_2023_03_03(document) == (True, None)
+    del document["paths"]
+    assert validate_manifest_2023_03_03(document) == (
+        False,
+        "manifest is missing required field(s) ['paths']",
+    )

@@ -49,3 +49,7 @@ class Environment:
             link.unlink(missing_ok=True)
             link.symlink_to(installed)
         return folder
+
+
+DEADLINE = Environment(".venv-deadline", "deadline", "0.60.10")
+"""The `deadline` command."""

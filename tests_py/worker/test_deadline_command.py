@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 from deadline_service import FARM, JOB, QUEUE, DeadlineService
-from environments import Environment
+from environments import DEADLINE
 from rig.server import ACCOUNT
 from rusty_attachments import swap
 from rusty_attachments.asset_manifests import HashAlgorithm, hash_data
 from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
 
-DEADLINE = Environment(".venv-deadline", "deadline", "0.60.10")
 BUCKET, PREFIX = "deadline-bucket", "root/prefix"
 STARTED = 1_600_000_000
 
