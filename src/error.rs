@@ -224,8 +224,13 @@ pub enum SourceProblem {
     #[error("the file does not exist")]
     Missing,
     /// It may not be read.
-    #[error("the file cannot be read: {0}")]
-    Unreadable(String),
+    #[error("the file cannot be read: {text}")]
+    Unreadable {
+        /// The system's error number, where it gave one.
+        number: Option<i32>,
+        /// The system's words.
+        text: String,
+    },
     /// It is a directory.
     #[error("is a directory, not a file")]
     IsDirectory,
@@ -251,6 +256,20 @@ pub enum SourceProblem {
     Unstable,
 }
 
+impl SourceProblem {
+    /// The system's error number for this, where a system call would have failed with one: what Python's `OSError` classes go by.
+    #[must_use]
+    pub const fn os_error(&self) -> Option<i32> {
+        match self {
+            Self::Missing => Some(MISSING_ERRNO),
+            Self::IsDirectory => Some(DIRECTORY_ERRNO),
+            Self::LinkLoop => Some(LOOP_ERRNO),
+            Self::Unreadable { number, .. } => *number,
+            Self::NotRegular | Self::LinkEscapes(_) | Self::Changed { .. } | Self::Unstable => None,
+        }
+    }
+}
+
 impl Error {
     /// An [`Error::Io`] from a failed call.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<std::io::Error>) -> Self {
@@ -264,7 +283,7 @@ impl Error {
             ErrorKind::NotFound | ErrorKind::NotADirectory => SourceProblem::Missing,
             ErrorKind::IsADirectory => SourceProblem::IsDirectory,
             _ if error.raw_os_error() == Some(LOOP_ERRNO) => SourceProblem::LinkLoop,
-            _ => SourceProblem::Unreadable(error.to_string()),
+            _ => SourceProblem::Unreadable { number: error.raw_os_error(), text: error.to_string() },
         };
         Self::SourceFile { path: path.into(), problem }
     }
@@ -345,6 +364,10 @@ impl From<IntegrityError> for Error {
     }
 }
 
+/// `ENOENT`: on all systems that Python runs on.
+const MISSING_ERRNO: i32 = 2;
+/// `EISDIR`: on all systems that Python runs on.
+const DIRECTORY_ERRNO: i32 = 21;
 /// `ELOOP`, which has no stable `ErrorKind`.
 #[cfg(unix)]
 const LOOP_ERRNO: i32 = rustix::io::Errno::LOOP.raw_os_error();

@@ -12,6 +12,8 @@ looks only at true base classes there.
 
 from __future__ import annotations
 
+import errno
+import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -45,6 +47,10 @@ __all__ = [
     "MissingS3RootPrefixError",
     "NonValidInputError",
     "PathOutsideDirectoryError",
+    "SourceFileError",
+    "SourceFileIsADirectoryError",
+    "SourceFileNotFoundError",
+    "SourceFilePermissionError",
     "UnsupportedHashingAlgorithmError",
     "VFSExecutableMissingError",
     "VFSFailedToMountError",
@@ -92,6 +98,54 @@ class _Twin(type):
 
 class AssetSyncError(Exception, metaclass=_Twin):
     """Files could not be moved to or from S3."""
+
+
+class SourceFileError(AssetSyncError, OSError):
+    """A local file can't be hashed or uploaded, for a reason of the operating system's.
+
+    The reference raises a plain `OSError` when it hashes, and an `AssetSyncError` when it uploads: `except` clauses
+    for either catch this. Where Python has a subclass of `OSError` for the reason, the error is of that, too.
+
+    Attributes:
+        errno: The system's error number.
+        strerror: The system's words for it.
+        filename: The file.
+    """
+
+    def __init__(self, message: str, number: int, filename: str) -> None:
+        OSError.__init__(self, number, os.strerror(number), filename)
+        self.args = (message,)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.args[0], self.errno, self.filename), self.__dict__
+
+
+class SourceFileNotFoundError(SourceFileError, FileNotFoundError):
+    """A local file to hash or upload is not there."""
+
+
+class SourceFileIsADirectoryError(SourceFileError, IsADirectoryError):
+    """A directory is where a local file to hash or upload should be."""
+
+
+class SourceFilePermissionError(SourceFileError, PermissionError):
+    """A local file to hash or upload may not be read."""
+
+
+_BY_NUMBER: dict[int, type[SourceFileError]] = {
+    errno.ENOENT: SourceFileNotFoundError,
+    errno.EISDIR: SourceFileIsADirectoryError,
+    errno.EACCES: SourceFilePermissionError,
+    errno.EPERM: SourceFilePermissionError,
+}
+
+
+def source_file_error(message: str, number: int, filename: str) -> SourceFileError:
+    """The error for a local file, of the class that belongs to the system's error number."""
+    return _BY_NUMBER.get(number, SourceFileError)(message, number, filename)
 
 
 class JobAttachmentsError(Exception, metaclass=_Twin):

@@ -22,7 +22,8 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::MisconfiguredInputs(_) => named(py, "MisconfiguredInputsError", &text)?,
         Error::MissingAssetRoot(_) => named(py, "MissingAssetRootError", &text)?,
         Error::Cache(_) => named(py, "JobAttachmentsError", &text)?,
-        Error::Integrity(_) | Error::SourceFile { .. } | Error::Sync(_) => named(py, "AssetSyncError", &text)?,
+        Error::SourceFile { path, problem } => source_file_error(py, &text, problem.os_error(), path)?,
+        Error::Integrity(_) | Error::Sync(_) => named(py, "AssetSyncError", &text)?,
         Error::Io { action, source, .. } if *action == CREATE_DOWNLOAD_DIRECTORY => directory_error(py, source, &text)?,
         Error::Io { path, source, .. } => os_error(py, source, &text, path)?,
         Error::Download { path, source, .. } => {
@@ -58,6 +59,13 @@ fn client_error(py: Python<'_>, error: &S3ClientError) -> PyResult<PyErr> {
     let class = exceptions(py)?.getattr("JobAttachmentS3BotoCoreError")?;
     let details = format!("{} (bucket '{}', key '{}')", error.details, error.bucket, error.key);
     Ok(PyErr::from_value(class.call1((error.action.as_str(), details))?))
+}
+
+/// An `AssetSyncError`; also an `OSError` of the error number's subclass, where the system would have raised one.
+fn source_file_error(py: Python<'_>, text: &str, number: Option<i32>, path: &std::path::Path) -> PyResult<PyErr> {
+    let Some(number) = number else { return named(py, "AssetSyncError", text) };
+    let make = exceptions(py)?.getattr("source_file_error")?;
+    Ok(PyErr::from_value(make.call1((text, number, path.as_os_str()))?))
 }
 
 /// The reference's advice for a directory that can't be made. Its text is all of the error's text, so that no number and no

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import errno
 import logging
 import os
+import pickle
 import socket
 from pathlib import Path
 
@@ -262,6 +265,84 @@ def test_what_is_no_file_is_an_error_that_names_it(tmp_path):
     gone = models.AssetRootGroup(root_path=str(root), inputs={root / "gone"})
     with pytest.raises(exceptions.AssetSyncError, match="does not exist"):
         LocalSubmission().hash_assets_and_create_manifest([gone], 1, 0, str(tmp_path / "cache"))
+
+
+def hash_one(manager, root, name, cache):
+    module = models if isinstance(manager, LocalSubmission) else reference_models
+    group = module.AssetRootGroup(root_path=str(root), inputs={root / name})
+    manager.hash_assets_and_create_manifest([group], 1, 0, str(cache))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("gone", FileNotFoundError), ("folder", IsADirectoryError), ("secret", PermissionError)],
+)
+def test_what_cannot_be_hashed_is_the_references_error_too(reference, tmp_path, name, expected, request):
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    (root / "secret").write_text("x")
+    (root / "secret").chmod(0)
+    if name == "secret" and os.access(root / "secret", os.R_OK):
+        # Root may read everything: as another user, in a process of its own.
+        request.getfixturevalue("hashed_as_nobody")(root, name)
+        return
+    errors = []
+    for manager in (reference, LocalSubmission()):
+        with pytest.raises(expected) as raised:
+            hash_one(manager, root, name, tmp_path / "cache")
+        errors.append(raised.value)
+    theirs, ours = errors
+    assert (ours.errno, ours.strerror, ours.filename) == (theirs.errno, theirs.strerror, theirs.filename)
+    assert isinstance(ours, exceptions.AssetSyncError)
+    assert isinstance(ours, reference_exceptions.AssetSyncError)
+    assert str(ours).startswith(f"{root}/{name}: ")
+    again = pickle.loads(pickle.dumps(ours))
+    assert type(again) is type(ours)
+    for copied in (again, copy.copy(ours)):
+        assert (str(copied), copied.args, copied.errno, copied.filename) == (
+            str(ours),
+            ours.args,
+            ours.errno,
+            ours.filename,
+        )
+
+
+@pytest.fixture
+def hashed_as_nobody(tmp_path):
+    """Hashes a file in a child process that has given up its rights; the child tells what it caught."""
+
+    def run(root, name):
+        for folder in (*reversed(root.parents), root):
+            if folder.stat().st_uid == os.getuid() and folder != folder.parent:
+                folder.chmod(folder.stat().st_mode | 0o055)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setuid(65534)
+                hash_one(LocalSubmission(), root, name, tmp_path / "cache")
+                text = "nothing"
+            except PermissionError as error:
+                text = f"{error.errno} {error.filename} {isinstance(error, exceptions.AssetSyncError)}"
+            except BaseException as error:
+                text = repr(error)
+            os.write(writer, text.encode())
+            os._exit(0)
+        os.close(writer)
+        with open(reader) as told:
+            text = told.read()
+        os.waitpid(child, 0)
+        assert text == f"13 {root}/{name} True"
+
+    return run
+
+
+def test_other_reasons_are_os_errors_too():
+    error = exceptions.source_file_error("f: the file cannot be read: x", errno.EIO, "f")
+    assert type(error) is exceptions.SourceFileError
+    assert isinstance(error, OSError)
+    assert (str(error), error.errno) == ("f: the file cannot be read: x", errno.EIO)
+    assert not isinstance(error, (FileNotFoundError, PermissionError))
 
 
 def test_a_cache_that_cannot_be_used_is_a_warning(tmp_path, caplog):

@@ -201,7 +201,7 @@ def test_an_output_that_goes_away_is_a_failure(folder, rig, rig_bucket, here, mo
     monkeypatch.setattr(upload, "snapshot", snapshot_and_remove)
     assert here(session) == 1
     printed = capsys.readouterr().out
-    assert "openjd_fail: AssetSyncError: " in printed
+    assert "openjd_fail: SourceFileNotFoundError: " in printed
     assert "frame_0001.exr" in printed
     assert "ja_upload" not in printed
     assert "/mnt/shot/é" not in manifests(session)
