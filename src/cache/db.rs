@@ -50,11 +50,16 @@ pub fn open(file: &Path, create_tables: &str) -> rusqlite::Result<Connection> {
 /// # Errors
 /// `SQLite`'s error.
 pub fn open_file(file: &Path) -> rusqlite::Result<Connection> {
+    open_on(file, is_network_file_system(file))
+}
+
+/// As [`open_file`], for a file on a network file system or not.
+fn open_on(file: &Path, is_network: bool) -> rusqlite::Result<Connection> {
     // No URI: a file name with a `?` or `%` is that name. No mutex: callers hold one.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    set_journal_mode(&connection, if is_network_file_system(file) { "delete" } else { "wal" })?;
+    set_journal_mode(&connection, if is_network { "delete" } else { "wal" })?;
     // In WAL mode this loses no consistency, only the last transactions of a crashed machine.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.set_prepared_statement_cache_capacity(16);
@@ -88,6 +93,19 @@ fn set_journal_mode(connection: &Connection, wanted: &str) -> rusqlite::Result<(
 /// Whether shared memory, which WAL needs, may not work there: <https://www.sqlite.org/wal.html#noshm>.
 #[cfg(target_os = "linux")]
 fn is_network_file_system(file: &Path) -> bool {
+    let folder = file.parent().unwrap_or(file);
+    #[allow(
+        clippy::cast_sign_loss,
+        clippy::cast_lossless,
+        clippy::unnecessary_cast,
+        reason = "the type differs by target"
+    )]
+    rustix::fs::statfs(folder).is_ok_and(|stat| is_network_type(stat.f_type as u64))
+}
+
+/// Whether a file system of this type reaches other machines, or may.
+#[cfg(target_os = "linux")]
+fn is_network_type(file_system_type: u64) -> bool {
     // `f_type` of statfs(2), and of kernels' headers for those that the manual leaves out.
     const NETWORK: &[u64] = &[
         0x6969,      // NFS
@@ -101,14 +119,8 @@ fn is_network_file_system(file: &Path) -> bool {
         0x4750_4653, // GPFS
         0x6573_5546, // FUSE, which may be anything
     ];
-    let folder = file.parent().unwrap_or(file);
-    #[allow(
-        clippy::cast_sign_loss,
-        clippy::cast_lossless,
-        clippy::unnecessary_cast,
-        reason = "the type differs by target"
-    )]
-    rustix::fs::statfs(folder).is_ok_and(|stat| NETWORK.contains(&(stat.f_type as u64 & 0xFFFF_FFFF)))
+    // The field is signed on some targets: what is above 32 bits is its sign.
+    NETWORK.contains(&(file_system_type & 0xFFFF_FFFF))
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -167,5 +179,59 @@ impl FileIdentity {
     #[cfg(not(unix))]
     pub fn of(_file: &Path) -> Option<Self> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal_mode(connection: &Connection) -> String {
+        connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap()
+    }
+
+    fn rows(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn network_file_systems_get_a_rollback_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cache.db");
+        let connection = open_on(&file, true).unwrap();
+        assert_eq!(journal_mode(&connection), "delete");
+        connection.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES (1);").unwrap();
+        // Nothing that needs shared memory is made, while the file is open or after.
+        let names = || std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names().collect::<Vec<_>>(), ["cache.db"]);
+        let another = open_on(&file, true).unwrap();
+        another.execute_batch("INSERT INTO t VALUES (2);").unwrap();
+        assert_eq!(rows(&connection), 2);
+    }
+
+    #[test]
+    fn a_file_that_moves_to_a_network_file_system_keeps_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cache.db");
+        let local = open_on(&file, false).unwrap();
+        assert_eq!(journal_mode(&local), "wal");
+        local.execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES (1);").unwrap();
+        drop(local);
+        let remote = open_on(&file, true).unwrap();
+        assert_eq!((journal_mode(&remote).as_str(), rows(&remote)), ("delete", 1));
+        drop(remote);
+        assert_eq!(journal_mode(&open_on(&file, false).unwrap()), "wal");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn types_of_file_systems_are_told_apart() {
+        for network in [0x6969, 0x517B, 0xFE53_4D42, 0xFFFF_FFFF_FE53_4D42, 0x6573_5546] {
+            assert!(is_network_type(network), "{network:x}");
+        }
+        // ext4, xfs, btrfs, tmpfs.
+        for local in [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994] {
+            assert!(!is_network_type(local), "{local:x}");
+        }
     }
 }
