@@ -15,6 +15,8 @@ pub(super) struct Observer {
     /// How many files the tracker reports at once.
     files_per_report: u64,
     goes_on: bool,
+    /// When this began, by the clock that trackers go by.
+    started: f64,
 }
 
 impl Observer {
@@ -26,7 +28,8 @@ impl Observer {
             },
             None => 1,
         };
-        Ok(Self { tracker, progress, shown: ProgressSnapshot::default(), files_per_report, goes_on: true })
+        let started = clock(py)?;
+        Ok(Self { tracker, progress, shown: ProgressSnapshot::default(), files_per_report, goes_on: true, started })
     }
 
     /// Shows what is new. Whether the work should go on.
@@ -36,23 +39,37 @@ impl Observer {
         let now = self.progress.snapshot();
         let then = std::mem::replace(&mut self.shown, now);
         if now == then {
-            // A stalled transfer still asks once a second whether to go on.
-            return self.report(&tracker);
+            return self.report_idle(&tracker);
         }
         let new_bytes = i128::from(now.processed_bytes) - i128::from(then.processed_bytes);
         let processed = now.processed_files.saturating_sub(then.processed_files);
         let skipped = now.skipped_files.saturating_sub(then.skipped_files);
         let skipped_bytes = now.skipped_bytes.saturating_sub(then.skipped_bytes);
         Self::feed_checked(&tracker, now.checked_bytes - then.checked_bytes)?;
-        if new_bytes != 0 {
-            self.goes_on &= tracker.call_method1(intern!(py, "track_progress_callback"), (new_bytes,))?.is_truthy()?;
+        if processed == 0 || new_bytes < 0 {
+            self.track_bytes(&tracker, new_bytes)?;
         }
-        self.feed(&tracker, "increase_processed", processed, 0)?;
-        self.feed(&tracker, "increase_skipped", skipped, skipped_bytes)?;
+        self.feed_processed(&tracker, processed, new_bytes.max(0))?;
+        self.feed_skipped(&tracker, skipped, skipped_bytes)?;
         if new_bytes == 0 && processed == 0 && skipped == 0 {
-            return self.report(&tracker);
+            return self.report_idle(&tracker);
         }
         Ok(self.goes_on)
+    }
+
+    /// A stalled transfer still asks whether to go on, as often as the tracker reports by time. By number it would report at
+    /// once at the start, and again and again at the end.
+    fn report_idle(&mut self, tracker: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = tracker.py();
+        if let Some(last) = tracker.getattr_opt(intern!(py, "last_report_time"))? {
+            let last = last.extract::<Option<f64>>()?.unwrap_or(self.started);
+            let interval = tracker.getattr_opt(intern!(py, "reporting_interval"))?;
+            let interval = interval.map_or(Ok(1.0), |seconds| seconds.extract::<f64>())?;
+            if clock(py)? - last < interval {
+                return Ok(self.goes_on);
+            }
+        }
+        self.report(tracker)
     }
 
     /// Bytes that were read of files that are there; the reference's tracker has no place for them.
@@ -65,17 +82,43 @@ impl Observer {
         Ok(())
     }
 
-    /// Files in the portions that the tracker reports by: few files one by one, many in chunks.
-    fn feed(&mut self, tracker: &Bound<'_, PyAny>, method: &str, files: u64, bytes: u64) -> PyResult<()> {
-        let mut left = files;
-        let mut bytes_left = bytes;
+    fn track_bytes(&mut self, tracker: &Bound<'_, PyAny>, bytes: i128) -> PyResult<()> {
+        if bytes != 0 {
+            let method = intern!(tracker.py(), "track_progress_callback");
+            self.goes_on &= tracker.call_method1(method, (bytes,))?.is_truthy()?;
+        }
+        Ok(())
+    }
+
+    /// Files with their bytes, in the portions that the tracker reports by: few files one by one, many in chunks.
+    fn feed_processed(&mut self, tracker: &Bound<'_, PyAny>, files: u64, bytes: i128) -> PyResult<()> {
+        let (mut left, mut bytes_left) = (files, bytes);
         while left > 0 {
             let portion = left.min(self.until_report(tracker)?);
-            let share = if left == portion { bytes_left } else { bytes / files.max(1) * portion };
+            let share = if left == portion { bytes_left } else { bytes / i128::from(files) * i128::from(portion) };
+            self.track_bytes(tracker, share)?;
+            tracker.call_method1(intern!(tracker.py(), "increase_processed"), (portion, 0))?;
+            self.report(tracker)?;
+            left -= portion;
+            bytes_left -= share;
+        }
+        Ok(())
+    }
+
+    /// The same for files that needed nothing.
+    fn feed_skipped(&mut self, tracker: &Bound<'_, PyAny>, files: u64, bytes: u64) -> PyResult<()> {
+        let method = intern!(tracker.py(), "increase_skipped");
+        let (mut left, mut bytes_left) = (files, bytes);
+        while left > 0 {
+            // Before its first report a tracker's clock does not run yet, and it reports at once.
+            let is_first =
+                tracker.getattr_opt(intern!(tracker.py(), "last_report_time"))?.is_some_and(|it| it.is_none());
+            let portion = if is_first { 1 } else { left.min(self.until_report(tracker)?) };
+            let share = if left == portion { bytes_left } else { bytes / files * portion };
             tracker.call_method1(method, (portion, share))?;
             self.report(tracker)?;
             left -= portion;
-            bytes_left = bytes_left.saturating_sub(share);
+            bytes_left -= share;
         }
         if files == 0 && bytes > 0 {
             tracker.call_method1(method, (0, bytes))?;
@@ -116,4 +159,8 @@ impl Observer {
         }
         Ok(error)
     }
+}
+
+fn clock(py: Python<'_>) -> PyResult<f64> {
+    py.import(intern!(py, "time"))?.call_method0(intern!(py, "perf_counter"))?.extract()
 }
