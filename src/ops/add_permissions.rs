@@ -1,7 +1,7 @@
 //! Giving files below a root to a group and adding permission bits, for callers that wrote them by other means.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::download::Permissions;
 use crate::error::{Error, Result};
@@ -34,9 +34,11 @@ pub fn add_permissions(root: &Path, files: &[PathBuf], wanted: Permissions) -> R
 
 fn below(root: &Path, file: &Path) -> Result<PathBuf> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let relative = file.strip_prefix(root).map(Path::to_path_buf);
-    let relative = relative.or_else(|_| real(file).strip_prefix(real(root)).map(Path::to_path_buf));
-    relative.map_err(|_| {
+    // With `..` in it, a path that begins with the root may be elsewhere.
+    let relative = file.strip_prefix(root).map(Path::to_path_buf).ok();
+    let relative = relative.filter(|path| !path.components().any(|part| part == Component::ParentDir));
+    let relative = relative.or_else(|| real(file).strip_prefix(real(root)).map(Path::to_path_buf).ok());
+    relative.ok_or_else(|| {
         Error::PathOutside(format!(
             "The provided path '{}' is not under the root directory: {}",
             file.display(),

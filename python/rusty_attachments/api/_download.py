@@ -160,12 +160,12 @@ class _Collected:
 
     def add_inputs(self, attachments: dict[str, Any]) -> None:
         """Fetches the input manifests that a job's attachments name."""
-        named = [entry for entry in attachments.get("manifests", []) if entry.get("inputManifestPath")]
-        prefix = self._settings.add_root_and_manifest_folder_prefix
-        keys = [prefix(entry["inputManifestPath"]) for entry in named]
+        rows = [(row["rootPath"], row.get("inputManifestPath")) for row in attachments.get("manifests", [])]
+        named = [(root, path) for root, path in rows if path]
+        keys = [self._settings.add_root_and_manifest_folder_prefix(path) for _, path in named]
         fetched = _fetch(self._settings.s3BucketName, keys, self._session) if keys else []
-        for entry, (_, _, manifest) in zip(named, fetched):
-            self._add(entry["rootPath"], manifest, "input")
+        for (root, _), (_, _, manifest) in zip(named, fetched):
+            self._add(root, manifest, "input")
 
     def add_outputs(self, ids: tuple[str, str, str], step_id: Optional[str], what: str) -> None:
         """Finds and fetches the output manifests of a job or step."""
