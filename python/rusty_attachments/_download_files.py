@@ -162,16 +162,17 @@ def new_tracker(
 
 
 def statistics(
-    written: Mapping[str, list[str]], tracker: ProgressTracker, start: float
+    written: Mapping[str, list[str]], tracker: ProgressTracker, start: float, *, reported: bool = False
 ) -> DownloadSummaryStatistics:
-    """What a download that began at `start` has done.
+    """What a download that began at `start` has done; the end is reported if there was a root and nobody has.
 
     Raises:
         AssetSyncCancelledError: The callback asked to stop, however little was left to do by then.
     """
     if not tracker.continue_reporting:
         raise AssetSyncCancelledError("File download cancelled.", tracker.get_summary_statistics())
-    tracker.report_progress()
+    if written and not reported:
+        tracker.report_progress()
     tracker.total_time = time.perf_counter() - start
     return tracker.get_download_summary_statistics(dict(written))
 
@@ -266,7 +267,7 @@ def download_files_in_directory(
         written += download_files(
             entries, algorithm, local_download_dir, s3_settings, session, progress_tracker=tracker
         )
-    return statistics({local_download_dir: written}, tracker, start)
+    return statistics({local_download_dir: written}, tracker, start, reported=True)
 
 
 class _BytesOnly:

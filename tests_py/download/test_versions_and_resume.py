@@ -244,11 +244,24 @@ def test_files_of_a_directory(job, tmp_path):
             manifests=[models.ManifestProperties("/root", models.PathFormat.POSIX, inputManifestPath=partial)]
         )
         base = tmp_path / str(number)
+        reports = []
         statistics = download_module.download_files_in_directory(
-            settings(models, job), attachments, *IDS, "d", str(base)
+            settings(models, job), attachments, *IDS, "d", str(base),
+            on_downloading_files=lambda report, reports=reports: reports.append(report) or True,
+        )  # fmt: skip
+        told.append((statistics.processed_files, statistics.total_files, len(reports), contents(base)))
+    assert told[0] == told[1] == (2, 2, 3, {"d/in": b"in", "d/out": b"out"})
+
+
+def test_a_directory_that_has_nothing(job, tmp_path):
+    partial = job.input("first", {"d/in": b"in"})
+    row = {"rootPath": "/root", "rootPathFormat": our_models.PathFormat.POSIX, "inputManifestPath": partial}
+    for rows, directory in [([], "d"), ([our_models.ManifestProperties(**row)], "other")]:
+        statistics = our_download.download_files_in_directory(
+            settings(our_models, job), our_models.Attachments(manifests=rows), *IDS, directory, str(tmp_path)
         )
-        told.append((statistics.processed_files, statistics.total_files, contents(base)))
-    assert told[0] == told[1] == (2, 2, {"d/in": b"in", "d/out": b"out"})
+        assert (statistics.total_files, statistics.downloaded_files) == (0, [])
+        assert tree(tmp_path) == {}
 
 
 def test_a_cancelled_downloader_says_how_far_it_came(job, tmp_path):
