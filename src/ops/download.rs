@@ -8,6 +8,7 @@ mod conflicts;
 mod contents;
 mod fetch;
 mod finish;
+mod nested;
 mod place;
 mod resume;
 

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::check::plain;
+use super::nested::settle_nested;
 use super::{CANCELLED, ConflictResolution, DownloadRequest, Duplicates, FileId};
 use crate::error::{Error, Result};
 use crate::fs::target::{Existing, TargetRoot};
@@ -14,7 +15,7 @@ use crate::transfer::context::{Context, LogLevel};
 
 /// What to do about one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plan {
+pub(super) enum Plan {
     /// Nothing is in its way.
     New,
     /// Write over what is there.
@@ -60,7 +61,23 @@ impl Settled {
 
     /// Leaves a file alone after all.
     pub(super) fn skip(&mut self, id: FileId) {
-        self.plans[id.root as usize][id.index()] = Plan::Skip;
+        self.set(id, Plan::Skip);
+    }
+
+    /// Decides about a file anew.
+    pub(super) fn set(&mut self, id: FileId, plan: Plan) {
+        self.plans[id.root as usize][id.index()] = plan;
+    }
+
+    /// Writes a file beside what is at its path.
+    pub(super) fn set_copy(&mut self, id: FileId, name: OsString) {
+        self.set(id, Plan::Copy);
+        self.copies.insert(id, name);
+    }
+
+    /// The name of a file that is written beside another.
+    pub(super) fn copy_name(&self, id: FileId) -> Option<&OsString> {
+        self.copies.get(&id)
     }
 
     pub(super) fn naming(&self, id: FileId) -> Naming<'_> {
@@ -77,7 +94,7 @@ impl Settled {
         (0_u32..).zip(plans).filter(|(_, plan)| **plan == Plan::Skip).map(move |(entry, _)| FileId { root, entry })
     }
 
-    fn plan(&self, id: FileId) -> Plan {
+    pub(super) fn plan(&self, id: FileId) -> Plan {
         self.plans[id.root as usize][id.index()]
     }
 
@@ -120,6 +137,7 @@ pub(super) fn settle(
             settler.settle_duplicates()?;
         }
     }
+    settle_nested(request, roots, &mut settled)?;
     Ok(settled)
 }
 
