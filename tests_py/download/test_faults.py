@@ -369,6 +369,7 @@ def test_f14_killed_at_random_moments_and_run_again(job, tmp_path, run):
         assert contents(root) == files
         assert leftovers(root) == []
         shutil.rmtree(root)
+    print(f"{KILLS} kills, at most {most_lost} objects were asked for again")
     # Some were killed in the middle.
     assert most_lost > 0
 
