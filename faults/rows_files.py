@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
-from case import MIB, NOT_RUN, Case, case, row
+from case import MIB, Case, case, row
 
 row("F11", "file changed between hash and upload, and meanwhile")
 row("F12", "ENOSPC, EIO, EMFILE at every Nth system call")
@@ -59,34 +58,7 @@ def f11_always(this: Case) -> None:
     this.check_bucket(None, outcome)
 
 
-# -- F12, F14: strace ----------------------------------------------------------------------------------------------
-
-#: Calls that only files see, so that the interpreter's own start and the network's wake-ups are left alone.
-_CALLS = {
-    "pwrite64": "ENOSPC,EIO",
-    "renameat2": "ENOSPC,EIO",
-    "openat2": "EMFILE,EIO",
-    "utimensat": "EIO",
-    "mkdirat": "ENOSPC",
-}
-
-
-def strace(what: str) -> list[str]:
-    """A command in front of another, which injects a fault into its system calls."""
-    return ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"inject={what}"]
-
-
-def _injected(call: str, error: str, nth: int) -> None:
-    @case("F12", f"{error} at {call} number {nth}", quick=nth == 3 and error == "ENOSPC")
-    def injected(this: Case) -> None:
-        contents = {f"d{number}/f{number}": this.bytes(3_000) for number in range(10)}
-        manifest = this.store(contents)
-        this.wrapper = strace(f"{call}:error={error}:when={nth}")
-        outcome = this.run("download", manifest=manifest)
-        this.wrapper = []
-        this.check_download(contents, outcome)
-        if not outcome.ok:
-            this.expect_error(outcome, str(this.target))
+# -- F12: limits; faults in system calls are in rows_calls.py ------------------------------------------------------
 
 
 @case("F12", "few file descriptors")
@@ -109,45 +81,6 @@ def f12_size(this: Case) -> None:
     this.wrapper = []
     this.check_download(contents, outcome)
     this.expect_error(outcome, "large")
-
-
-def _killed_at(call: str, nth: int) -> None:
-    @case("F14", f"SIGKILL at {call} number {nth}, download again", quick=False)
-    def killed(this: Case) -> None:
-        contents = {f"d{number % 3}/f{number}": this.bytes(3_000) for number in range(20)}
-        manifest = this.store(contents)
-        this.wrapper = strace(f"{call}:signal=SIGKILL:when={nth}")
-        first = this.finish(this.start("download", manifest=manifest), expect_kill=True)
-        this.wrapper = []
-        if first.ok:
-            return  # so many calls were not made
-        done = sum((this.target / name).is_file() for name in contents)
-        before = this.rig.count("GetObject")
-        outcome = this.run("download", manifest=manifest, again=True)
-        fetched = this.rig.count("GetObject") - before
-        this.check_download(contents, outcome, must_succeed=True)
-        this.surprise_unless(fetched <= len(contents) - done, f"fetched {fetched} again, {done} were there")
-
-
-if shutil.which("strace"):
-    for _call, _errors in _CALLS.items():
-        for _error in _errors.split(","):
-            for _nth in (1, 3, 9):
-                _injected(_call, _error, _nth)
-    for _call in (
-        "openat2",
-        "mkdirat",
-        "pwrite64",
-        "utimensat",
-        "renameat2",
-        "writev",
-        "recvfrom",
-        "unlinkat",
-    ):
-        for _nth in (1, 4, 11, 19):
-            _killed_at(_call, _nth)
-else:
-    NOT_RUN["F12"] = "its faults in system calls need strace"
 
 
 # -- F13 ---------------------------------------------------------------------------------------------------------

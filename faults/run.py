@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
 import rows_caches  # noqa: F401  registers its cases
+import rows_calls  # noqa: F401
 import rows_files  # noqa: F401
 import rows_network  # noqa: F401
 import rows_python  # noqa: F401

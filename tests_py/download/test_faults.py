@@ -322,8 +322,8 @@ def test_f12_a_file_that_does_not_fit_and_few_descriptors(job, tmp_path, run):
     assert contents(tmp_path / "few") == many
 
 
-#: Files that the threads for blocking work may have been writing.
-PLACING = 16
+#: Transfers that may be under way at once: small ones, and large ones.
+MOST_IN_FLIGHT = 128 + 3
 KILLS = int(os.environ.get("DOWNLOAD_KILLS", "20"))
 
 
@@ -355,12 +355,10 @@ def test_f14_killed_at_random_moments_and_run_again(job, tmp_path, run):
         asked = {
             row["key"].rpartition("/")[2][:32] for row in job.rig.log() if row["operation"] == "GetObject"
         }
-        # Only what was in flight is lost: asked for, and not there. A request more may have been answered than
-        # the server sees at a time, for each thread that was putting a file in its place.
-        in_flight = job.rig.stats()["most_in_flight"]
+        # Only what was in flight is lost: asked for, and not there.
         lost = asked - right
         most_lost = max(most_lost, len(lost))
-        assert len(lost) <= in_flight + PLACING, (kill, len(asked), len(right), in_flight)
+        assert len(lost) <= MOST_IN_FLIGHT, (kill, len(asked), len(right))
         code, out = finish(run(root, text, RUSTY_ATTACHMENTS_STALL_SECONDS="20"))
         assert code == 0, out
         fetched = job.rig.stats()["operations"]["GetObject"] - before
@@ -369,7 +367,7 @@ def test_f14_killed_at_random_moments_and_run_again(job, tmp_path, run):
         assert contents(root) == files
         assert leftovers(root) == []
         shutil.rmtree(root)
-    print(f"{KILLS} kills, at most {most_lost} objects were asked for again")
+    print(f"{KILLS} kills; at most {most_lost} of {len(sizes)} objects were in flight, and asked for again")
     # Some were killed in the middle.
     assert most_lost > 0
 

@@ -197,6 +197,38 @@ def test_one_file_as_the_reference_downloads_it(job, tmp_path):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("resolution", ["CREATE_COPY", "OVERWRITE", "SKIP"])
+def test_files_of_one_list_with_one_path_come_one_after_another(job, tmp_path, resolution):
+    """The reference's threads race; what it may come to is among what one after another comes to."""
+    bodies = [b"first", b"second", b"second", b"third"]
+    rows = [decode_manifest(job.manifest({"d/x.a": body})).paths[0] for body in bodies]
+    paths = our_download.download_files(
+        rows, HashAlgorithm.XXH128, str(tmp_path), settings(our_models, job),
+        file_conflict_resolution=FileConflictResolution[resolution],
+    )  # fmt: skip
+    expected = {
+        # The same contents are there once.
+        "CREATE_COPY": {"d/x.a": b"first", "d/x (1).a": b"second", "d/x (2).a": b"third"},
+        "OVERWRITE": {"d/x.a": b"third"},
+        "SKIP": {"d/x.a": b"first"},
+    }[resolution]
+    assert contents(tmp_path) == expected
+    assert sorted(paths) == sorted(str(tmp_path / path) for path in expected)
+
+
+def test_outputs_and_inputs_of_one_path_come_one_after_another(job, tmp_path):
+    partials = [job.input(name, {"x": name.encode()}) for name in ["first", "second"]]
+    posix = our_models.PathFormat.POSIX
+    attachments = our_models.Attachments(
+        manifests=[our_models.ManifestProperties("/root", posix, inputManifestPath=each) for each in partials]
+    )
+    downloader = our_download.InputDownloader(settings(our_models, job), attachments)
+    downloader.set_root_path("/root", str(tmp_path))
+    statistics = downloader.download()
+    assert contents(tmp_path) == {"x": b"first", "x (1)": b"second"}
+    assert statistics.processed_files == 2
+
+
 def settings(models, job):
     return models.JobAttachmentS3Settings(s3BucketName=job.bucket, rootPrefix=PREFIX)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -11,7 +12,14 @@ from deadline.job_attachments import models as their_models
 from download.job import IDS, JOB, PREFIX, JobInS3
 from rusty_attachments import download as our_download
 from rusty_attachments import models as our_models
+from rusty_attachments.asset_manifests import HashAlgorithm
+from rusty_attachments.asset_manifests.v2025_12_04 import (
+    AssetManifest,
+    ManifestDirectoryPath,
+    ManifestFilePath,
+)
 
+TASKS = int(os.environ.get("JOB_TASKS", "1000"))
 SIDES = [(their_download, their_models), (our_download, our_models)]
 
 
@@ -161,6 +169,41 @@ def test_refused_requests(job, message):
         assert fields[1] == 403
 
 
+@pytest.mark.parametrize("body", [b"[]", b"3", b"null", b'"text"', b"[{}]"])
+def test_json_that_is_no_object_has_a_text_of_its_own(job, body):
+    key = job.output("step-1/task-1/2023_sessionaction-1", {"x": b"x"})
+    job.rig.put(job.bucket, key, body, {"x-amz-meta-asset-root": "/root"})
+    theirs, ours = (outputs(download, models, job) for download, models in SIDES)
+    assert theirs[0] == ours[0] == "AssetSyncError"
+    assert ours[1] == "manifest must be a JSON object"
+
+
+def test_groups_of_the_later_version_hold_files_and_links_and_no_directories(job):
+    rows = [
+        ManifestFilePath(path="d/file", hash="0" * 32, size=3, mtime=5),
+        ManifestFilePath(path="link", symlink_target="d/file"),
+    ]
+    manifest = AssetManifest(
+        hash_alg=HashAlgorithm.XXH128,
+        paths=rows,
+        total_size=3,
+        dirs=[ManifestDirectoryPath("d"), ManifestDirectoryPath("empty")],
+    )
+    key = job.output("step-1/task-1/2023_sessionaction-1", {"x": b"x"})
+    job.rig.put(job.bucket, key, manifest.encode().encode(), {"x-amz-meta-asset-root": "/root"})
+    group = our_download.get_job_output_paths_by_asset_root(settings(our_models, job), *IDS)["/root"]
+    assert group.get_all_paths() == ["d/file", "link"]
+    assert group.total_bytes == 3
+    (entries,) = group.files_by_hash_alg.values()
+    assert {row.path: row.symlink_target for row in entries} == {"d/file": None, "link": "d/file"}
+
+
+def test_virtual_file_systems_stay_with_the_reference():
+    for name in ["mount_vfs_from_manifests", "handle_existing_vfs"]:
+        assert hasattr(their_download, name)
+        assert not hasattr(our_download, name)
+
+
 def test_keys_of_output_manifests(farm):
     prefix = f"{PREFIX}/Manifests/{'/'.join(IDS)}/"
     for latest in [True, False]:
@@ -218,12 +261,45 @@ def test_paths_of_jobs_by_root(farm):
     assert found[1][0]["/root"][1] == ["a", "a", "more", "only-in"]
 
 
-def test_pages_are_followed_and_each_manifest_is_one_request(rig, job):
+def tasks_of_a_step(job, count):
+    """A manifest for each task: its own file, one that all have, and for every seventh another root."""
+    for number in range(count):
+        root = "/other" if number % 7 == 0 else "/root"
+        files = {f"f{number:05}": b"x", "shared": b"%d" % (number % 10)}
+        job.output(f"step-1/task-{number:05}/2023_sessionaction-{number}", files, root)
+        if number % 50 == 0:
+            job.output(f"step-1/task-{number:05}/2022_sessionaction-{number}", {"never": b"x"}, root)
+
+
+@pytest.mark.parametrize("ids", [(), ("step-1",)])
+def test_manifests_of_many_tasks_are_one_request_each_and_many_at_a_time(job, ids):
+    tasks_of_a_step(job, TASKS)
+    old = -(-TASKS // 50)
+    job.rig.reset()
+    job.rig.config(delay_ms=20)
+    found = our_download.get_output_manifests_by_asset_root(settings(our_models, job), *IDS, *ids)
+    stats = job.rig.stats()
+    assert stats["operations"] == {"ListObjectsV2": -(-(TASKS + old) // 1000), "GetObject": TASKS}
+    assert stats["most_in_flight"] >= min(32, TASKS)
+    names = {"/root": set(), "/other": set()}
+    for number in range(TASKS):
+        names["/other" if number % 7 == 0 else "/root"] |= {f"f{number:05}", "shared"}
+    assert {root: {row.path for row in manifests[0].paths} for root, manifests in found.items()} == names
+    assert all(len(manifests) == 1 for manifests in found.values())
+
+
+def test_the_manifests_of_some_tasks_are_what_the_reference_finds(job):
+    tasks_of_a_step(job, 120)
+    both(job)
+    ours = both(job, "step-1")
+    assert len(ours["/root"][0][0]) == 120 - 18 + 1
+    both(job, "step-1", "task-00007")
+
+
+def test_pages_are_followed(job):
     for number in range(1105):
         job.output(f"step-1/task-{number:05}/2023_sessionaction-{number}", {f"f{number}": b"x"})
     job.rig.reset()
-    found = our_download.get_output_manifests_by_asset_root(settings(our_models, job), *IDS)
-    assert len(found["/root"][0].paths) == 1105
-    operations = job.rig.stats()["operations"]
-    assert operations == {"ListObjectsV2": 2, "GetObject": 1105}
-    both(job)
+    assert len(both(job)["/root"][0][0]) == 1105
+    # Both sides asked for both pages, and for each manifest.
+    assert job.rig.stats()["operations"] == {"ListObjectsV2": 4, "GetObject": 2210}

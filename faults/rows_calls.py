@@ -1,0 +1,203 @@
+"""F12 and F14 at every system call: a run for the first of a kind, one for the second, until no run meets its fault.
+
+Each run that met its fault counts as a case. strace counts the calls of each thread by itself, so the second call of a kind may fail in several threads at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from case import MIB, NOT_RUN, Case, Outcome, case
+
+#: The few files here don't make more calls of a kind.
+MOST_CALLS = 80
+
+#: What a download does with files. The interpreter makes none of these calls.
+_DOWNLOAD = {
+    "openat2": ("EMFILE", "EIO", "ENOSPC"),
+    "mkdirat": ("ENOSPC", "EIO"),
+    "fallocate": ("ENOSPC", "EIO"),
+    "pwrite64": ("ENOSPC", "EIO"),
+    "utimensat": ("EIO",),
+    "renameat2": ("ENOSPC", "EIO"),
+    "flock": ("EIO",),
+}
+#: What an upload does with its inputs: these fail the call.
+_INPUTS = {
+    "openat2": ("EMFILE", "EIO"),
+    "pread64": ("EIO",),
+}
+#: What it does with its caches: these do not.
+_CACHES = {
+    "openat": ("EMFILE", "EIO", "ENOSPC"),
+    "mkdir": ("ENOSPC",),
+    "pread64": ("EIO",),
+    "pwrite64": ("ENOSPC", "EIO"),
+    "fsync": ("EIO",),
+    "ftruncate": ("EIO", "ENOSPC"),
+    "unlink": ("EIO",),
+    "mmap": ("ENOMEM",),
+}
+#: Where a process is killed.
+_KILLS = {
+    "download": (
+        "openat2",
+        "mkdirat",
+        "pwrite64",
+        "utimensat",
+        "renameat2",
+        "writev",
+        "recvfrom",
+        "unlinkat",
+    ),
+    "submit": ("openat2", "writev", "recvfrom", "pwrite64", "fsync", "unlink", "connect"),
+}
+
+
+class Faults:
+    """Runs one verb again and again, with the fault one call later each time."""
+
+    def __init__(self, this: Case, verb: str, call: str, fault: str, paths: list[Path]) -> None:
+        self.this, self.verb, self.call, self.fault, self.paths = this, verb, call, fault, paths
+        self.log = this.folder / "case-strace"
+        self.contents = {f"d{number % 2}/f{number}": this.bytes(3_000) for number in range(5)}
+        self.contents["large"] = this.bytes(9 * MIB)
+        self.manifest = ""
+
+    def _begin(self) -> None:
+        """As if nothing had ever run."""
+        this = self.this
+        for folder in (this.target, this.home):
+            shutil.rmtree(folder)
+            folder.mkdir()
+        this.rig.reset(objects=True)
+        this.rig.create_bucket(this.bucket)
+        if self.verb == "download":
+            self.manifest = this.store(self.contents)
+        else:
+            this.write(self.contents)
+
+    def each(self) -> Iterator[Outcome]:
+        """The outcomes of the runs that met their fault."""
+        for nth in range(1, MOST_CALLS + 1):
+            self._begin()
+            this = self.this
+            # strace knows a path by its name, and a descriptor by what it names.
+            paths = [argument for path in self.paths for argument in ("-P", str(path))]
+            this.wrapper = [
+                *("strace", "-f", "-qq", "--seccomp-bpf", "-o", str(self.log), "-e", f"trace={self.call}"),
+                *(*paths, "-e", f"inject={self.call}:{self.fault}:when={nth}"),
+            ]
+            process = this.start(self.verb, manifest=self.manifest)
+            outcome = this.finish(process, expect_kill="SIGKILL" in self.fault)
+            this.wrapper = []
+            traced = self.log.read_text(errors="replace")
+            if "(INJECTED)" not in traced and "killed by SIGKILL" not in traced:
+                this.surprise_unless(nth > 1, f"{self.verb} makes no {self.call}")
+                this.surprise_unless(outcome.ok, f"failed without a fault: {outcome.text[:200]}")
+                return
+            this.score.cases += 1
+            before = len(this.surprises)
+            yield outcome
+            this.surprises[before:] = [f"at number {nth}: {text}" for text in this.surprises[before:]]
+        this.surprises.append(f"more than {MOST_CALLS} times {self.call}")
+
+    def again(self) -> Outcome:
+        """The same without a fault, as someone does who tries again."""
+        outcome = self.this.run(self.verb, manifest=self.manifest, again=True)
+        self.this.surprise_unless(outcome.ok, f"again: {outcome.classes[:1]} {outcome.text[:200]}")
+        return outcome
+
+
+TYPED = ("JobAttachmentsError", "AssetSyncError", "OSError")
+
+
+def _failing_download(call: str, error: str) -> None:
+    @case(
+        "F12",
+        f"download: {error} at every {call}",
+        quick=(call, error) == ("renameat2", "ENOSPC"),
+        patience=60,
+    )
+    def failing(this: Case) -> None:
+        faults = Faults(this, "download", call, f"error={error}", [])
+        for outcome in faults.each():
+            this.check_download(faults.contents, outcome)
+            if not outcome.ok:
+                this.expect_error(outcome, str(this.target), classes=TYPED)
+            this.check_download(faults.contents, faults.again(), must_succeed=True)
+
+
+def _failing_upload(call: str, error: str, of_inputs: bool) -> None:
+    what = "inputs" if of_inputs else "caches"
+
+    @case(
+        "F12",
+        f"upload: {error} at every {call} of {what}",
+        quick=(call, error) == ("openat2", "EMFILE"),
+        patience=60,
+    )
+    def failing(this: Case) -> None:
+        faults = Faults(this, "submit", call, f"error={error}", _places(this, of_inputs))
+        for outcome in faults.each():
+            this.check_bucket(faults.contents, outcome)
+            if outcome.ok:
+                this.surprise_unless(not of_inputs, "an input that could not be read was passed over")
+            elif of_inputs:
+                this.expect_error(outcome, str(this.root), classes=TYPED)
+            else:
+                this.surprises.append(f"a cache failed the job: {outcome.classes[:1]} {outcome.text[:200]}")
+            this.check_bucket(faults.contents, faults.again(), must_succeed=True)
+
+
+def _places(this: Case, of_inputs: bool) -> list[Path]:
+    """The files that a fault concerns."""
+    if of_inputs:
+        files = [this.root / name for name in ("large", *(f"d{number % 2}/f{number}" for number in range(5)))]
+        return [this.root, this.root / "d0", this.root / "d1", *files]
+    folder = this.home / ".deadline" / "job_attachments"
+    databases = [
+        folder / f"{name}.db{suffix}"
+        for name in ("hash_cache", "s3_check_cache")
+        for suffix in ("", "-wal", "-shm", "-journal")
+    ]
+    return [folder.parent, folder, *databases]
+
+
+def _killed(verb: str, call: str) -> None:
+    @case("F14", f"{verb}: SIGKILL at every {call}, then again", quick=False, patience=60)
+    def killed(this: Case) -> None:
+        faults = Faults(this, verb, call, "signal=SIGKILL", [])
+        for _ in faults.each():
+            if verb == "submit":
+                this.check_bucket(None, None, may_leave=1)
+                this.check_bucket(faults.contents, faults.again(), must_succeed=True, may_leave=1)
+                continue
+            done = [name for name in faults.contents if (this.target / name).is_file()]
+            this.score.wrong += sum(
+                (this.target / name).read_bytes() != faults.contents[name] for name in done
+            )
+            before = this.rig.count("GetObject")
+            outcome = faults.again()
+            fetched = this.rig.count("GetObject") - before
+            this.check_download(faults.contents, outcome, must_succeed=True)
+            # The large file comes in two ranges.
+            most = len(faults.contents) - len(done) + ("large" not in done)
+            this.surprise_unless(fetched == most, f"fetched {fetched} again, {len(done)} were there")
+
+
+if shutil.which("strace"):
+    for _call, _errors in _DOWNLOAD.items():
+        for _error in _errors:
+            _failing_download(_call, _error)
+    for _of_inputs, _calls in ((True, _INPUTS), (False, _CACHES)):
+        for _call, _errors in _calls.items():
+            for _error in _errors:
+                _failing_upload(_call, _error, _of_inputs)
+    for _verb, _names in _KILLS.items():
+        for _call in _names:
+            _killed(_verb, _call)
+else:
+    NOT_RUN["F12"] = "its faults in system calls need strace"
