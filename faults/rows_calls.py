@@ -1,6 +1,7 @@
 """F12 and F14 at every system call: a run for the first of a kind, one for the second, until no run meets its fault.
 
-Each run that met its fault counts as a case. strace counts the calls of each thread by itself, so the second call of a kind may fail in several threads at once.
+Each run that met its fault counts as a case. strace counts the calls of each thread by itself, so the second call of a
+kind may fail in several threads at once.
 """
 
 from __future__ import annotations
