@@ -359,7 +359,9 @@ def test_f14_killed_at_random_moments_and_run_again(job, tmp_path, run):
         lost = asked - right
         most_lost = max(most_lost, len(lost))
         assert len(lost) <= MOST_IN_FLIGHT, (kill, len(asked), len(right))
-        code, out = finish(run(root, text, RUSTY_ATTACHMENTS_STALL_SECONDS="20"))
+        code, out = finish(
+            run(root, text, RUSTY_ATTACHMENTS_STALL_SECONDS="20", RUSTY_ATTACHMENTS_RETRY_SECONDS="120")
+        )
         assert code == 0, out
         fetched = job.rig.stats()["operations"]["GetObject"] - before
         missing = [size for name, size in sizes.items() if name not in right]
