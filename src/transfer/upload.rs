@@ -18,11 +18,13 @@ use super::context::{Context, LogLevel};
 use super::limits::{Limits, RequestPermit};
 use crate::error::{Error, Result, S3Action, SourceProblem};
 use crate::fs::open::OpenedFile;
-use crate::hash::{ContentHash, hash_bytes};
+use crate::hash::{ContentHash, Hasher, hash_bytes};
 use crate::store::{Conditions, MAX_OBJECT_BYTES, ObjectKey, ObjectStore, PutOutcome, PutRequest};
 
 /// Bodies up to this size may be sent without asking first whether they are there: the body costs no more than asking.
 const PUT_FIRST_BYTES: u64 = 256 * 1024;
+/// What is read and then hashed at a time: less than a core's own cache.
+const CACHED_BYTES: usize = 256 * 1024;
 /// How many objects of one call are asked for first, to find out whether the endpoint obeys `If-None-Match`.
 const MOST_PROBES: u32 = 2;
 const CANCELLED: &str = "File upload cancelled.";
@@ -290,12 +292,32 @@ fn read_whole(upload: &ObjectUpload, buffers: &Buffers) -> Result<Bytes> {
     let opened = open(upload)?;
     let length = usize::try_from(upload.size_bytes).unwrap_or(usize::MAX);
     let mut buffer = buffers.take(length);
-    read_exactly(upload, &opened, buffer.as_mut(), 0)?;
-    let found = hash_bytes(buffer.as_ref());
+    let found = if length <= CACHED_BYTES {
+        read_exactly(upload, &opened, buffer.as_mut(), 0)?;
+        hash_bytes(buffer.as_ref())
+    } else {
+        let mut hasher = Hasher::new();
+        read_and_hash(upload, &opened, (buffer.as_mut(), 0), &mut hasher)?;
+        hasher.finish()
+    };
     if found != upload.expected {
         return Err(changed(upload, &upload.expected.text(), &found.text()));
     }
     Ok(buffer.freeze())
+}
+
+/// Hashes bytes while the processor's cache still has them from the copy.
+fn read_and_hash(
+    upload: &ObjectUpload,
+    opened: &OpenedFile,
+    (buffer, offset): (&mut [u8], u64),
+    hasher: &mut Hasher,
+) -> Result<()> {
+    for (block, start) in buffer.chunks_mut(CACHED_BYTES).zip((offset..).step_by(CACHED_BYTES)) {
+        read_exactly(upload, opened, block, start)?;
+        hasher.update(block);
+    }
+    Ok(())
 }
 
 fn read_exactly(upload: &ObjectUpload, opened: &OpenedFile, buffer: &mut [u8], offset: u64) -> Result<()> {

@@ -62,7 +62,7 @@ pub fn upload_part(
         return Err(Failure::invalid_argument("Part number must be an integer between 1 and 10000, inclusive"));
     }
     let checksums = checksum::verify(&parts.headers, &payload, config.xxhash128)?;
-    let etag = payload.content.xxh128_hex();
+    let etag = checksum::entity_tag(&checksums, &payload.content);
     let part = Part { content: payload.content, etag: etag.clone(), modified: SystemTime::now() };
     let mut uploads = lock(&bucket.uploads);
     let upload = uploads.get_mut(upload_id(target)).filter(|upload| upload.key == target.key);
@@ -90,7 +90,8 @@ pub fn complete(
     let contents = chosen(upload, &wanted)?;
     let content = Content::concat(&contents);
     check_full_object(&parts.headers, &content, config)?;
-    let etag = format!("{}-{}", content.xxh128_hex(), contents.len());
+    let tags: Vec<&str> = wanted.iter().map(|(_, tag)| tag.as_str()).collect();
+    let etag = checksum::entity_tag_of_parts(&tags);
     let object = Object {
         content,
         etag: etag.clone(),

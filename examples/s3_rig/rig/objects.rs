@@ -76,7 +76,7 @@ pub fn put(
     }
     let checksums = checksum::verify(&parts.headers, &payload, config.xxhash128)?;
     let object = Object {
-        etag: payload.content.xxh128_hex(),
+        etag: checksum::entity_tag(&checksums, &payload.content),
         content: payload.content,
         modified: SystemTime::now(),
         headers: kept_headers(&parts.headers),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
-use super::{CANCELLED, LOGGER, ObjectUpload, Sent, Uploader, blocking, changed, joined, open, read_exactly};
+use super::{CANCELLED, LOGGER, ObjectUpload, Sent, Uploader, blocking, changed, joined, open, read_and_hash};
 use crate::error::{Error, Result};
 use crate::fs::open::OpenedFile;
 use crate::hash::Hasher;
@@ -302,8 +302,7 @@ fn read_part(
     mut hasher: Hasher,
 ) -> Result<ReadPart> {
     let mut buffer = buffers.take(usize::try_from(place.length).unwrap_or(usize::MAX));
-    read_exactly(upload, opened, buffer.as_mut(), place.offset)?;
-    hasher.update(buffer.as_ref());
+    read_and_hash(upload, opened, (buffer.as_mut(), place.offset), &mut hasher)?;
     let known = place.known.filter(|part| part.crc32.as_deref() == Some(&crc32_text(buffer.as_ref())));
     Ok(ReadPart { body: buffer.freeze(), hasher, known })
 }
