@@ -22,6 +22,7 @@ from typing import Any, Optional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 
 from ballast import Ballast
+from bare import SMALLEST_BYTES, add_bare_run
 from generate import generate
 from plan import GIB, MAX_TRANSFER_RSS_MB, MIB, WORKLOADS, Operation, Workload
 from rig.server import RigServer
@@ -95,6 +96,10 @@ class Driver:
                 # The side that begins changes with every run.
                 for side in self.sides if run % 2 == 0 else self.sides[::-1]:
                     self.one(row, operation, side, buckets, workload)
+            if workload.kind == "files" and workload.size >= SMALLEST_BYTES:
+                self.ballast.give(2 * workload.count * workload.size + CALL_BYTES)
+                add_bare_run(workload, rows, folder, self.server, buckets["ours"])
+                self.ballast.take()
         shutil.rmtree(folder)
         self.server.reset(objects=True)
         return rows
@@ -193,6 +198,7 @@ def save(rows: list[Row], chosen: argparse.Namespace) -> Path:
                 "operation": row.operation,
                 "target": row.target,
                 "ratio": row.ratio,
+                "bare_ratio": row.bare_ratio,
                 "met": row.met,
                 "limit_mb": row.limit_mb,
                 "memory_met": row.memory_met,
@@ -229,7 +235,9 @@ def main() -> int:
             from peers import measure_peers
 
             peers = measure_peers(driver)
-    print("Walls are medians (min–max); CPU, peak RSS and requests are reference / ours.\n")
+    print(
+        "Walls are medians (min–max); CPU, peak RSS and requests are reference / ours; bare loops: docs/performance.md.\n"
+    )
     print("\n".join(lines(rows)))
     if peers:
         print("\n" + "\n".join(peers))

@@ -1,5 +1,5 @@
 # The benchmark against the reference. QUICK=1: smaller workloads, under 50 seconds once built.
 # BENCH="--workloads small,large --runs 5 --delay-ms 30 --peers" chooses.
 .PHONY: bench
-bench: build-release build-rig
+bench: build-release build-rig $(TARGET)/release/examples/bare_loops
 	QUICK=$(QUICK) $(PYTHON) bench/run.py $(BENCH)
