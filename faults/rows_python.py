@@ -45,7 +45,10 @@ HOSTILE_TEXTS = {
     "deep objects": '{"a":' * 100_000 + "1" + "}" * 100_000,
     "deep value": _manifest().replace("[]", "[" * 100_000 + "]" * 100_000),
     "duplicate keys": '{"hashAlg":"xxh128","hashAlg":"md5","manifestVersion":"2023-03-03","paths":[],"totalSize":0}',
-    "duplicate paths": _manifest(_ENTRY, _ENTRY),
+    "the same file twice": _manifest(_ENTRY, _ENTRY),
+    "two files at one path": _manifest(_ENTRY, {**_ENTRY, "hash": "1" * 32}),
+    "two sizes at one path": _manifest(_ENTRY, {**_ENTRY, "size": 2}),
+    "two spellings of one path": _manifest(_ENTRY, {**_ENTRY, "path": "./a", "hash": "1" * 32}),
     "file and folder": _manifest(_ENTRY, {**_ENTRY, "path": "a/b"}),
     "negative size": _with(size=-1),
     "size 2^63": _with(size=2**63),
@@ -122,7 +125,9 @@ def f20_download(this: Case) -> None:
         if path.is_file() and not path.is_symlink() and path.read_bytes() != b"x":
             this.score.wrong += 1
     must_refuse = {
-        "duplicate paths",
+        "two files at one path",
+        "two sizes at one path",
+        "two spellings of one path",
         "file and folder",
         "negative size",
         "size 2^63",
@@ -135,6 +140,23 @@ def f20_download(this: Case) -> None:
         this.score.false_success += name in must_refuse and kind == "ok"
         if name in must_refuse and kind == "ok":
             this.surprises.append(f"accepted: {name}")
+
+
+@case("F20", "the same file twice")
+def f20_twice(this: Case) -> None:
+    # The reference writes such manifests itself, so they are read: one file, and the second entry counts as skipped
+    # (docs/compatibility.md). Entries that differ are refused, see above.
+    contents = {"a": this.bytes(700), "folder/b": this.bytes(300)}
+    rows = []
+    for path, body in contents.items():
+        digest = this.rig.store(body, this.bucket, "root/Data/")
+        rows += [{"hash": digest, "mtime": 1_700_000_000_000_000, "path": path, "size": len(body)}] * 2
+    outcome = this.run("download", manifest=this.manifest(rows))
+    this.check_download(contents, outcome, must_succeed=True)
+    if outcome.ok:
+        this.surprise_unless(outcome.value == {"processed": 2, "skipped": 2}, f"counted {outcome.value}")
+    fetched = this.rig.count("GetObject")
+    this.surprise_unless(fetched == 2, f"{fetched} requests for two contents")
 
 
 def _many_entries(count: int, quick: bool, limit_mb: int) -> None:
