@@ -46,6 +46,16 @@ def _changed(change: str, large: bool) -> None:
         this.check_bucket(contents if outcome.ok else None, outcome)
 
 
+@case("F11", "edit between hash and upload, and an endpoint that checks no bodies")
+def f11_unchecked(this: Case) -> None:
+    # S3 would refuse a body that is not what its checksum says: here the check of what is sent stands alone.
+    contents = this.write({"victim.exr": this.bytes(20_000)})
+    this.rig.config(xxhash128="reject")
+    outcome = this.run("submit", between=[["edit keeping mtime", str(this.root / "victim.exr")]])
+    this.check_bucket(contents, outcome)
+    this.expect_error(outcome, "victim.exr")
+
+
 for _change in CHANGES:
     for _large in (False, True):
         _changed(_change, _large)
@@ -287,6 +297,17 @@ def generated_paths(this: Case, count: int) -> list[str]:
     return chosen
 
 
+def leads_out(path: str) -> bool:
+    """Whether no root can have such a file below it, whatever is on the disk."""
+    parts = path.split("/")
+    return (
+        path.startswith("/")
+        or "\x00" in path
+        or ".." in parts
+        or not any(part not in ("", ".") for part in parts)
+    )
+
+
 @case("F18", "written and generated paths", patience=200)
 def f18_paths(this: Case) -> None:
     body = this.bytes(64)
@@ -302,6 +323,10 @@ def f18_paths(this: Case) -> None:
     for path in this.target.rglob("*"):
         if path.is_file() and not path.is_symlink() and path.read_bytes() != body:
             this.score.wrong += 1
+    for path, (kind, _) in zip(paths, outcome.value or []):
+        if kind == "ok" and leads_out(path):
+            this.score.false_success += 1
+            this.surprises.append(f"accepted: {path!r}")
     refused = sum(1 for kind, _ in outcome.value or [] if kind != "ok")
     this.surprise_unless(refused > 60, f"only {refused} of {len(paths)} refused")
     for path in (Path("/tmp/escaped-absolute"), Path("/tmp/escaped")):

@@ -205,6 +205,18 @@ for _place, _at in (("at 1", 1), ("in the middle", 0.5), ("at last-1", -1)):
 _spoiled("F4", "empty", fault("short", "GetObject", "*/Data/*", at=0))
 _spoiled("F4", "short", fault("short", "GetObject", "*/Data/*", at=-1), large=True)
 
+
+@case("F4", "short, where sizes alone are verified")
+def f4_only_sizes(this: Case) -> None:
+    # The hash would see it as well: here the check of lengths stands alone.
+    contents = {"one.exr": this.bytes(100_000)}
+    manifest = this.store(contents)
+    this.rig.rules(fault("short", "GetObject", "*/Data/*", at=-1))
+    outcome = this.run("download", manifest=manifest, verify="size")
+    this.check_download(contents, outcome)
+    this.expect_error(outcome, this.rig.store(contents["one.exr"]))
+
+
 for _place, _at in (("first", 0), ("middle", 0.5), ("last", -1)):
     _spoiled("F5", f"wrong {_place} byte", fault("wrong_byte", "GetObject", "*/Data/*", at=_at))
 _spoiled("F5", "wrong byte in each range", fault("wrong_byte", "GetObject", "*/Data/*", at=0.5), large=True)
@@ -446,6 +458,23 @@ def _writers(size_name: str, large: bool) -> None:
 
 _writers("small", False)
 _writers("large", True)
+
+
+@case("F10", "8 callers in one process, and the key can't be stored")
+def f10_failing_owner(this: Case) -> None:
+    # One of them sends it, the others wait for that: its failure is theirs too, or their manifests would dangle.
+    this.write({"one": this.bytes(50_000)})
+    this.rig.config(delay_ms=100)
+    this.rig.rules(fault("status", "PutObject", "*/Data/*", status=403))
+    outcome = this.run("submit_together", callers=8)
+    this.rig.rules()
+    this.check_bucket(None, None)
+    succeeded = (outcome.value or []).count("ok")
+    this.score.false_success += succeeded
+    this.surprise_unless(
+        outcome.ok and len(outcome.value) == 8 and not succeeded,
+        f"{outcome.value} {outcome.error}",
+    )
 
 
 @case("F10", "the endpoint knows neither If-None-Match nor xxhash128")

@@ -105,6 +105,30 @@ def submit(kit: Kit) -> Any:
     return {"manifests": keys, "processed": statistics.processed_files, "skipped": statistics.skipped_files}
 
 
+def submit_together(kit: Kit) -> Any:
+    """Several threads upload the same files at once; what became of each."""
+    manager = kit.manager()
+    manifests = kit.hashed(manager)
+    ready = threading.Barrier(kit["callers"])
+    outcomes: list[str] = []
+
+    def work() -> None:
+        own = kit.manager()
+        ready.wait()
+        try:
+            own.upload_assets(manifests, lambda _: True)
+            outcomes.append("ok")
+        except Exception as error:
+            outcomes.append(type(error).__name__)
+
+    threads = [threading.Thread(target=work) for _ in range(kit["callers"])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
 def start_changing(changes: list[list[Any]], every_ms: float) -> None:
     """Goes on changing files in a thread until the process ends."""
 
@@ -128,7 +152,11 @@ def download(kit: Kit) -> Any:
     """Downloads the manifest's files under the target; `again` as a worker that tries again does it, where it can."""
     choices = kit.module("models").FileConflictResolution
     resolution = getattr(choices, "RESUME", choices.CREATE_COPY) if kit["again"] else choices.CREATE_COPY
-    statistics = kit.download_to(kit["target"], kit.decode(kit["manifest"]), conflict_resolution=resolution)
+    # What is checked less than everything, where that can be asked for.
+    more = {"verify": kit["verify"]} if kit["verify"] and kit.package == "rusty_attachments" else {}
+    statistics = kit.download_to(
+        kit["target"], kit.decode(kit["manifest"]), conflict_resolution=resolution, **more
+    )
     return {"processed": statistics.processed_files, "skipped": statistics.skipped_files}
 
 
@@ -277,6 +305,7 @@ VERBS = {
     verb.__name__: verb
     for verb in (
         submit,
+        submit_together,
         hash_files,
         download,
         download_each,
