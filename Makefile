@@ -5,6 +5,7 @@
 #   make check     formatters, lints, types
 #   make bench     times of the reference and of this package, side by side
 #   make faults    the scorecard of injected faults
+#   make mutations each safeguard taken away in turn: the scorecard must turn red
 #   make develop   a quick debug build into .venv; the targets above put the release build back
 
 # The Python that .venv is made from.

@@ -242,7 +242,7 @@ def patched(mutant: Mutant) -> dict[Path, str]:
     texts: dict[Path, str] = {}
     for edit in mutant.edits:
         path = tree() / edit.file
-        text = texts.get(path) or path.read_text(encoding="utf-8")
+        text = texts.get(path) or (REPOSITORY / edit.file).read_text(encoding="utf-8")
         found = text.count(edit.old)
         if found != 1:
             raise SystemExit(
@@ -310,11 +310,11 @@ def main() -> int:
     """Tries every mutant; fails where one survives, or where a case does not hold without any."""
     chosen = arguments()
     mutants = [mutant for mutant in MUTANTS if chosen.only in mutant.safeguard]
-    copy_sources()
     patches = {mutant: patched(mutant) for mutant in mutants}
     if chosen.patches:
         print(f"mutations: all {len(patches)} patches apply")
         return 0
+    copy_sources()
     build()
     for row, cases in dict.fromkeys((mutant.row, mutant.cases) for mutant in mutants):
         holds, found = run_cases(row, cases, chosen.jobs)

@@ -97,7 +97,7 @@ def old_schema(path: Path) -> None:
     with sqlite3.connect(path) as database:
         database.execute("create table hashesV1 (file_path text primary key, file_hash text)")
         database.execute("create table hashesV4 (file_path text primary key, what text)")
-        database.execute("create table s3checkV1 (nothing integer)")
+        database.execute("create table s3checkV1 (unknown integer)")
 
 
 def removed(path: Path) -> None:

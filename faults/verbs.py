@@ -346,8 +346,8 @@ def main() -> None:
     specification = json.loads(text)
     if specification.get("log"):
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
-    if specification.get("ignore_interrupt_outside"):
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell that runs the scorecard in the background has its children ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     kit = Kit(package, specification)
     if specification.get("user"):
         drop_privileges(kit, specification["user"])
