@@ -1,11 +1,8 @@
 //! How much may be under way at once: requests, which adapt to what the endpoint bears, and bytes in memory, which don't.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
+use super::sync::{Arc, AtomicU64, Instant, Mutex, MutexGuard, Ordering, OwnedSemaphorePermit, PoisonError, Semaphore};
 use crate::store::ObjectStore;
 
 /// Bytes of bodies in memory at once, unless an option says otherwise.
@@ -28,13 +25,20 @@ struct Inner {
     bytes: Arc<Semaphore>,
     total_byte_permits: u32,
     most_requests: usize,
-    /// How many requests may be under way now.
-    window: AtomicUsize,
-    /// Permits to take out of circulation as they come back.
-    owed: AtomicUsize,
-    successes: AtomicUsize,
     seen_throttles: AtomicU64,
-    last_fall: Mutex<Option<Instant>>,
+    window: Mutex<Window>,
+}
+
+/// Permits in circulation are always `requests` and `owed` together: they change under one lock, or a fall and a rise at the
+/// same time would leave a permit more than there should be, for good.
+#[derive(Debug)]
+struct Window {
+    /// How many requests may be under way now.
+    requests: usize,
+    /// Permits to take out of circulation as they come back.
+    owed: usize,
+    successes: usize,
+    last_fall: Option<Instant>,
 }
 
 /// The right to have one request under way.
@@ -56,11 +60,8 @@ impl Limits {
             bytes: Arc::new(Semaphore::new(total as usize)),
             total_byte_permits: total,
             most_requests,
-            window: AtomicUsize::new(window),
-            owed: AtomicUsize::new(0),
-            successes: AtomicUsize::new(0),
             seen_throttles: AtomicU64::new(store.throttles()),
-            last_fall: Mutex::new(None),
+            window: Mutex::new(Window { requests: window, owed: 0, successes: 0, last_fall: None }),
         }))
     }
 
@@ -73,7 +74,7 @@ impl Limits {
     /// How many requests may be under way now.
     #[must_use]
     pub fn window(&self) -> usize {
-        self.0.window.load(Ordering::Relaxed)
+        self.lock().requests
     }
 
     /// Waits for the right to make a request.
@@ -107,44 +108,50 @@ impl Limits {
 
     /// A third less, once a burst.
     fn fall(&self) {
-        let mut last = self.0.last_fall.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|at| at.elapsed() < FALL_INTERVAL) {
+        let mut window = self.lock();
+        if window.last_fall.is_some_and(|at| at.elapsed() < FALL_INTERVAL) {
             return;
         }
-        *last = Some(Instant::now());
-        let window = self.0.window.load(Ordering::Relaxed);
-        let lower = (window * 2 / 3).max(1);
-        self.0.window.store(lower, Ordering::Relaxed);
-        self.0.owed.fetch_add(window - lower, Ordering::Relaxed);
+        window.last_fall = Some(Instant::now());
+        let lower = (window.requests * 2 / 3).max(1);
+        window.owed += window.requests - lower;
+        window.requests = lower;
     }
 
     /// One more for every success until the first complaint, then one more for every window's worth of successes.
     fn rise(&self) {
-        let window = self.0.window.load(Ordering::Relaxed);
-        if window >= self.0.most_requests {
+        let mut window = self.lock();
+        if window.requests >= self.0.most_requests {
             return;
         }
-        let fell = self.0.last_fall.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if fell && !self.0.successes.fetch_add(1, Ordering::Relaxed).is_multiple_of(window.max(1)) {
+        window.successes += 1;
+        if window.last_fall.is_some() && !window.successes.is_multiple_of(window.requests) {
             return;
         }
-        if self.0.window.compare_exchange(window, window + 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-            && !self.repay()
-        {
+        window.requests += 1;
+        if !window.repay() {
             self.0.requests.add_permits(1);
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Window> {
+        self.0.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Window {
     /// Takes one owed permit off the books, if any is owed.
-    fn repay(&self) -> bool {
-        self.0.owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| owed.checked_sub(1)).is_ok()
+    const fn repay(&mut self) -> bool {
+        let is_owed = self.owed > 0;
+        self.owed = self.owed.saturating_sub(1);
+        is_owed
     }
 }
 
 impl Drop for RequestPermit {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take()
-            && self.limits.repay()
+            && self.limits.lock().repay()
         {
             permit.forget();
         }

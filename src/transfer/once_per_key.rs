@@ -7,10 +7,8 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-
+use super::sync::{Arc, Mutex, MutexGuard, PoisonError, watch};
 use crate::error::{Error, Result};
 
 /// Work under way, by key. Clones share it.
@@ -93,7 +91,7 @@ where
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Flights<K, T>> {
+    fn lock(&self) -> MutexGuard<'_, Flights<K, T>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
