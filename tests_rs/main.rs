@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod download;
+mod fuzzing;
 mod interleavings;
 mod layers;
 mod local_caches;

@@ -29,7 +29,7 @@ const BUCKET: &str = "bucket";
 
 /// The keys of the test servers.
 #[derive(Debug)]
-struct TestCredentials;
+pub struct TestCredentials;
 
 impl CredentialSource for TestCredentials {
     fn fetch(&self) -> BoxFuture<'_, Result<SessionCredentials, String>> {
