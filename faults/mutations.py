@@ -75,8 +75,8 @@ MUTANTS = (
         (
             Edit(
                 "src/transfer/upload.rs",
-                "let found = hash_bytes(buffer.as_ref());\n    if found != upload.expected {",
-                "let found = hash_bytes(buffer.as_ref());\n    if false {",
+                "hasher.finish()\n    };\n    if found != upload.expected {",
+                "hasher.finish()\n    };\n    if false {",
             ),
         ),
         "F11",
