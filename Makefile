@@ -4,6 +4,7 @@
 #   make test      all tests, of Rust and of Python                                    PYTEST="-k name" chooses
 #   make check     formatters, lints, types
 #   make bench     times of the reference and of this package, side by side
+#   make scale     what the cost is of more files and larger ones
 #   make faults    the scorecard of injected faults
 #   make mutations each safeguard taken away in turn: the scorecard must turn red
 #   make develop   a quick debug build into .venv; the targets above put the release build back

@@ -3,3 +3,8 @@
 .PHONY: bench
 bench: build-release build-rig $(TARGET)/release/examples/bare_loops
 	QUICK=$(QUICK) $(PYTHON) bench/run.py $(BENCH)
+
+# What the cost is of more files and larger ones. SCALE="--most-files 1000000 --most-gib 16" for machines with the memory.
+.PHONY: scale
+scale: build-release build-rig
+	$(PYTHON) bench/scale.py $(SCALE)

@@ -6,6 +6,7 @@ Silence is measured in ticks of a thread beside, so that a machine that stands s
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ def downloaded(name: str, bucket: str, manifest: Any, target: Path, reports: Cal
 def test_as_many_reports_as_the_reference_makes(rig, rig_bucket, tmp_path, count):
     root = transfers.make_tree(tmp_path / "root", files=count)
     told = []
+    began = time.monotonic()
     for name in SIDES:
         bucket = rig.create_bucket(f"{rig_bucket}-{name}")
         up, again, down = Reports(), Reports(), Reports()
@@ -116,13 +118,17 @@ def test_as_many_reports_as_the_reference_makes(rig, rig_bucket, tmp_path, count
              for reports in (up, again, down)]
         )  # fmt: skip
     theirs, ours = told
+    # Trackers also report by time, once a second: on a busy machine both tell more.
+    by_time = int(time.monotonic() - began)
     # In an upload the reference tells of a file with the bytes of a later one, as threads will have it, and of files
     # that are there already only at the end: ours tells of each as soon as it is done.
-    most = count + 1 if count < 50 else count // 50 + 2
+    chunks = count if count < 50 else count // 50 + 1
     for reference, row in zip(theirs[:2], ours[:2]):
-        assert reference[0] <= row[0] <= most
+        # With many files the reference's threads may count a chunk twice.
+        assert min(reference[0] - by_time, chunks) <= row[0] <= chunks + 1 + by_time
         assert row[1:] == reference[1:]
-    assert ours[2] == theirs[2]
+    assert abs(ours[2][0] - theirs[2][0]) <= by_time
+    assert ours[2][1:] == theirs[2][1:]
     assert [row[1] for row in ours] == [100.0] * 3
 
 

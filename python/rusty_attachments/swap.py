@@ -80,7 +80,7 @@ _NAMES = {
         "_manifest_upload",
     ),
     "api._hashing": ("_hash_attachments",),
-    "_diff": ("pretty_print_cli",),
+    "_diff": ("diff_manifest", "find_file_with_status", "pretty_print_cli"),
     "_path_mapping": ("_PathMappingRuleApplier", "_generate_path_mapping_rules"),
     "_path_summarization": (
         "human_readable_file_size",

@@ -90,7 +90,7 @@ impl Downloader {
         let stop = &self.context.cancel;
         let _room = self.unless(stop, self.limits.bytes(download.size_bytes)).await.map_err(Failure::into_error)?;
         let received = self.repeat(download, |object| self.whole_body(download, object)).await?;
-        let Received { pieces, counted } = received;
+        let Received { pieces, counted, .. } = received;
         let placed = blocking(move || place(&pieces)).await?;
         counted.keep();
         Ok(placed)
@@ -98,10 +98,8 @@ impl Downloader {
 
     async fn whole_body(&self, download: &ObjectDownload, object: &ObjectKey) -> Result<Received, Failure> {
         let received = self.whole_or_range(download, object, None, &self.context.cancel).await?;
-        if self.verify == Verify::Hash {
-            let mut hasher = Hasher::new();
-            received.pieces.iter().for_each(|piece| hasher.update(piece));
-            check_hash(download, object, &hasher)?;
+        if let Some(found) = &received.hash {
+            check_hash(download, object, found)?;
         }
         Ok(received)
     }
@@ -172,7 +170,7 @@ impl Downloader {
             }
         }
         if self.verify == Verify::Hash {
-            check_hash(download, &place.object, &hasher)?;
+            check_hash(download, &place.object, &hasher.finish())?;
         }
         Ok(counted)
     }
@@ -239,6 +237,7 @@ impl Downloader {
     ) -> Result<Received, Failure> {
         let _permit = self.limits.request().await;
         let expected = range.as_ref().map_or(download.size_bytes, |range| range.end - range.start);
+        let is_whole = range.is_none();
         // Errors before the body are final: the store has repeated what is worth it.
         let answer = self.store.get(object, range, S3Action::DownloadingFile).await;
         let mut body = answer.map_err(|error| match error {
@@ -249,7 +248,9 @@ impl Downloader {
         {
             return Err(Failure::Wrong(wrong_size(download, object, body.info.size_bytes)));
         }
-        let mut receiving = Receiving::new(&self.buffers, &self.context.progress, body.length_bytes);
+        // Ranges are hashed in their order, once they are all there.
+        let hasher = (is_whole && self.verify == Verify::Hash).then(Hasher::new);
+        let mut receiving = Receiving::new(&self.buffers, &self.context.progress, body.length_bytes, hasher);
         loop {
             match body.chunks.next_chunk().await {
                 Ok(Some(piece)) if receiving.push(&piece) => {}
@@ -330,9 +331,8 @@ fn cancelled() -> Failure {
     Failure::Final(Error::Cancelled(CANCELLED.to_owned()))
 }
 
-fn check_hash(download: &ObjectDownload, object: &ObjectKey, hasher: &Hasher) -> Result<(), Failure> {
-    let found = hasher.finish();
-    if found == download.expected {
+fn check_hash(download: &ObjectDownload, object: &ObjectKey, found: &ContentHash) -> Result<(), Failure> {
+    if *found == download.expected {
         return Ok(());
     }
     let error = IntegrityError {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::PART_BYTES;
 use super::buffers::{Buffer, Buffers};
 use super::progress::Progress;
+use crate::hash::{ContentHash, Hasher};
 
 /// Bytes that progress was told of. Unless they are kept, they are taken back: they have to come again.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ impl Drop for Counted {
 pub(super) struct Received {
     pub(super) pieces: Vec<Bytes>,
     pub(super) counted: Counted,
+    /// What the body hashed to, where it was hashed.
+    pub(super) hash: Option<ContentHash>,
 }
 
 /// A body on its way.
@@ -61,13 +64,15 @@ pub(super) struct Receiving {
     pub(super) received: u64,
     buffers: Buffers,
     counted: Counted,
+    /// Takes in what comes, frame by frame, while it is in the processor's cache.
+    hasher: Option<Hasher>,
 }
 
 impl Receiving {
-    /// Begins a body that should have `expected` bytes.
-    pub(super) fn new(buffers: &Buffers, progress: &Arc<Progress>, expected: u64) -> Self {
+    /// Begins a body that should have `expected` bytes; it is hashed as it comes where a hasher is given.
+    pub(super) fn new(buffers: &Buffers, progress: &Arc<Progress>, expected: u64, hasher: Option<Hasher>) -> Self {
         let counted = Counted::new(progress);
-        Self { buffer: None, pieces: Vec::new(), expected, received: 0, buffers: buffers.clone(), counted }
+        Self { buffer: None, pieces: Vec::new(), expected, received: 0, buffers: buffers.clone(), counted, hasher }
     }
 
     /// Takes the next bytes; `false` where there are more than there should be.
@@ -79,6 +84,9 @@ impl Receiving {
             return false;
         }
         self.counted.add(piece.len() as u64);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(piece);
+        }
         // A body that came in one frame needs no buffer; one that is larger than a part is kept as it comes.
         if self.expected > PART_BYTES || (start == 0 && self.received == self.expected) {
             self.pieces.push(piece.clone());
@@ -97,6 +105,6 @@ impl Receiving {
 
     pub(super) fn finish(self) -> Received {
         let pieces = self.buffer.map_or(self.pieces, |buffer| vec![buffer.freeze()]);
-        Received { pieces, counted: self.counted }
+        Received { pieces, counted: self.counted, hash: self.hasher.map(|hasher| hasher.finish()) }
     }
 }

@@ -231,7 +231,8 @@ def test_a_missing_object_and_a_cancelled_download(side, job, session, tmp_path)
     with pytest.raises(Exception, match="HTTP Status Code: 404") as raised:
         download(side, job, session, {tmp_path / "a": b"1"})
     assert isinstance(raised.value, JobAttachmentsS3ClientError)
-    job.rig.rules()
+    # Slow enough to be under way when the callback is first asked.
+    job.rig.rules({"operation": "GetObject", "fault": {"kind": "delay", "ms": 300}})
     with pytest.raises(Exception, match=r"^File download cancelled\.") as raised:
         download(
             side,
