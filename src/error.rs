@@ -175,6 +175,13 @@ pub struct S3ClientError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+impl S3ClientError {
+    /// One that has no error of the SDK beneath it.
+    pub fn new(action: S3Action, bucket: &str, key: &str, details: impl Into<String>) -> Self {
+        Self { action, bucket: bucket.to_owned(), key: key.to_owned(), details: details.into(), source: None }
+    }
+}
+
 /// Bytes that are not what their hash or size says.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("Integrity check failed for {subject}: expected {expected}, found {found}{place}", place = place.as_deref().map(|p| format!(" ({p})")).unwrap_or_default())]
@@ -293,14 +300,9 @@ impl Error {
     pub fn duplicate(&self) -> Self {
         match self {
             Self::S3Service(error) => S3ServiceError::clone(error).into(),
-            Self::S3Client(error) => S3ClientError {
-                action: error.action,
-                bucket: error.bucket.clone(),
-                key: error.key.clone(),
-                details: error.details.clone(),
-                source: None,
+            Self::S3Client(error) => {
+                S3ClientError::new(error.action, &error.bucket, &error.key, error.details.clone()).into()
             }
-            .into(),
             Self::Cancelled(text) => Self::Cancelled(text.clone()),
             Self::Integrity(error) => IntegrityError::clone(error).into(),
             Self::SourceFile { path, problem } => Self::SourceFile { path: path.clone(), problem: problem.clone() },

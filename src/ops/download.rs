@@ -25,6 +25,7 @@ use crate::transfer::buffers::Buffers;
 use crate::transfer::context::Context;
 use crate::transfer::download::{Downloader, Verify};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
+use crate::transfer::tasks::blocking;
 use contents::Contents;
 
 const CANCELLED: &str = "File download cancelled.";
@@ -214,14 +215,6 @@ fn prepare(request: DownloadRequest, context: &Context) -> Result<Prepared> {
     settled.count_skipped(&request, context);
     let contents = Contents::of(&request, &settled);
     Ok(Prepared { request, roots, settled, contents })
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome,
-        // Blocking work is never aborted, so this is its panic.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -13,6 +13,7 @@ use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
 use crate::transfer::context::{Context, LogLevel};
 use crate::transfer::document::{Document, fetch_document};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
+use crate::transfer::tasks::blocking;
 
 /// Longer manifests are decoded on a thread that may be busy for a while.
 const DECODED_AT_ONCE_BYTES: usize = 256 * 1024;
@@ -91,11 +92,7 @@ impl Job {
         if document.text.len() <= DECODED_AT_ONCE_BYTES {
             return read(&document);
         }
-        match tokio::task::spawn_blocking(move || read(&document)).await {
-            Ok(outcome) => outcome,
-            // Blocking work is never aborted, so this is its panic.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        blocking(move || read(&document)).await
     }
 
     /// The reference wraps what is wrong with a manifest in S3 into an `AssetSyncError` with the plain text. Which manifest it

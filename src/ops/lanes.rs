@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
+use crate::transfer::tasks::finished;
 
 /// A list that several workers take items from, in order.
 pub(super) struct Queue<T> {
@@ -65,11 +66,7 @@ pub(super) fn spawn<T, J, F, R>(
 pub(super) async fn finish(mut set: JoinSet<Result<()>>) -> Result<()> {
     let mut failed: Option<Error> = None;
     while let Some(outcome) = set.join_next().await {
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(error) => Err(Error::Sync(error.to_string())),
-        };
+        let outcome = finished(outcome).unwrap_or_else(|| Err(Error::Sync("a worker was stopped".to_owned())));
         if let Err(error) = outcome
             && failed.as_ref().is_none_or(|first| first.is_cancelled() && !error.is_cancelled())
         {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest};
 use crate::store::{ListRequest, ObjectStore};
 use crate::transfer::context::Context;
+use crate::transfer::tasks::blocking;
 
 /// Manifests under one asset root (WTF-8).
 pub type RootManifests = (Vec<u8>, Vec<Arc<Manifest>>);
@@ -132,14 +133,8 @@ pub async fn find_outputs(
 ) -> Result<Vec<(Vec<u8>, Arc<Manifest>)>> {
     let keys = output_keys(list_keys(store.as_ref(), bucket, prefix, context).await?, PerTask::Latest);
     let fetched = fetch_with_roots(store, bucket, keys, context).await?;
-    let merged = tokio::task::spawn_blocking(move || {
-        by_root(fetched).into_iter().map(|(root, fetched)| Ok((root, merge_by_time(fetched)?))).collect()
-    });
-    match merged.await {
-        Ok(outcome) => outcome,
-        // Blocking work is never aborted, so this is its panic.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    blocking(move || by_root(fetched).into_iter().map(|(root, fetched)| Ok((root, merge_by_time(fetched)?))).collect())
+        .await
 }
 
 /// The outputs of one session action: under the task's prefix, or else, for a step that runs in chunks, under the step's.

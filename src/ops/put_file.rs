@@ -10,6 +10,7 @@ use crate::hash::Hasher;
 use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::context::Context;
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
+use crate::transfer::tasks::blocking;
 use crate::transfer::upload::{ObjectUpload, OpenSource, Uploader};
 
 const READ_BYTES: usize = 1024 * 1024;
@@ -24,11 +25,7 @@ pub async fn put_file(store: Arc<dyn ObjectStore>, path: PathBuf, object: Object
     object.check(S3Action::UploadingFile)?;
     let source = Arc::new(OneFile(path));
     let reader = Arc::clone(&source);
-    let (expected, size_bytes) = match tokio::task::spawn_blocking(move || hash_file(&reader.0)).await {
-        Ok(outcome) => outcome?,
-        // Blocking work is never aborted, so this is its panic.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
+    let (expected, size_bytes) = blocking(move || hash_file(&reader.0)).await?;
     let limits = Limits::new(store.as_ref(), DEFAULT_BUFFER_BYTES);
     let upload = ObjectUpload {
         object,

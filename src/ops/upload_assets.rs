@@ -260,14 +260,6 @@ impl Job {
         }
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        match tokio::task::spawn_blocking(work).await {
-            Ok(value) => value,
-            // Blocking work is never aborted, so this is its panic.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-
     /// Says which file a failure of S3 concerned, as the reference does.
     fn explain(&self, error: Error, index: usize) -> Error {
         match error {

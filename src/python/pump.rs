@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::store::credentials::CredentialSource;
 use crate::transfer::context::{CancellationToken, Context, LogLevel, LogRecord};
 use crate::transfer::progress::Progress;
+use crate::transfer::tasks::blocking;
 
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -121,12 +122,7 @@ impl Operation {
         F: FnOnce(&Context) -> Result<T> + Send + 'static,
         C: FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
     {
-        let work = |call: Call| async move {
-            match tokio::task::spawn_blocking(move || work(&call.context)).await {
-                Ok(outcome) => outcome,
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            }
-        };
+        let work = |call: Call| blocking(move || work(&call.context));
         Self::start(py, caller, work, convert)
     }
 

@@ -397,14 +397,7 @@ impl<'a> Asked<'a> {
     }
 
     fn lost(&self, details: &str) -> Error {
-        S3ClientError {
-            action: self.action,
-            bucket: self.bucket.to_owned(),
-            key: self.key.to_owned(),
-            details: details.to_owned(),
-            source: None,
-        }
-        .into()
+        S3ClientError::new(self.action, self.bucket, self.key, details).into()
     }
 }
 

@@ -52,8 +52,7 @@ impl ObjectKey {
             return Ok(());
         }
         let details = format!("Parameter validation failed: Invalid bucket name {:?}", self.bucket);
-        let (bucket, key) = (self.bucket.clone(), self.key.clone());
-        Err(S3ClientError { action, bucket, key, details, source: None }.into())
+        Err(S3ClientError::new(action, &self.bucket, &self.key, details).into())
     }
 
     /// `s3://bucket/key`, for messages.

@@ -59,12 +59,6 @@ async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey
     if text.len() as u64 == body.length_bytes {
         return Ok(Document { info: body.info, text, room });
     }
-    let error = S3ClientError {
-        action: S3Action::DownloadingBinaryFile,
-        bucket: object.bucket.clone(),
-        key: object.key.clone(),
-        details: format!("the body ended after {} of {} bytes", text.len(), body.length_bytes),
-        source: None,
-    };
-    Err(error.into())
+    let details = format!("the body ended after {} of {} bytes", text.len(), body.length_bytes);
+    Err(S3ClientError::new(S3Action::DownloadingBinaryFile, &object.bucket, &object.key, details).into())
 }

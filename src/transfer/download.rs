@@ -12,8 +12,8 @@ use super::buffers::Buffers;
 use super::context::{CancellationToken, Context, LogLevel};
 use super::limits::Limits;
 use super::received::{Counted, Received, Receiving};
-use super::upload::{blocking, joined};
-use crate::error::{Error, IntegrityError, Result, S3Action};
+use super::tasks::{blocking, finished};
+use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};
 use crate::fs::stage::StagedFile;
 use crate::hash::{ContentHash, Hasher};
 use crate::store::{ObjectKey, ObjectStore};
@@ -366,14 +366,7 @@ fn wrong_size(download: &ObjectDownload, object: &ObjectKey, found: u64) -> Erro
 }
 
 fn cut_off(object: &ObjectKey, details: String) -> Error {
-    crate::error::S3ClientError {
-        action: S3Action::DownloadingFile,
-        bucket: object.bucket.clone(),
-        key: object.key.clone(),
-        details,
-        source: None,
-    }
-    .into()
+    S3ClientError::new(S3Action::DownloadingFile, &object.bucket, &object.key, details).into()
 }
 
 /// Where ranges go, and what stops them.
@@ -394,11 +387,5 @@ struct RangeTask {
 /// Waits for the first range; the others go on meanwhile.
 async fn first_done(under_way: &mut VecDeque<RangeTask>) -> Result<Received, Failure> {
     let Some(first) = under_way.front_mut() else { return Err(cancelled()) };
-    match (&mut first.task).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(match joined::<()>(Err(error)) {
-            Err(error) => Failure::Final(error),
-            Ok(()) => cancelled(),
-        }),
-    }
+    finished((&mut first.task).await).unwrap_or_else(|| Err(cancelled()))
 }

@@ -10,6 +10,7 @@ pub mod once_per_key;
 pub mod progress;
 mod received;
 mod sync;
+pub mod tasks;
 pub mod upload;
 
 /// Bodies up to this size are sent and fetched in one request; larger ones in parts of at least this size. The

@@ -16,6 +16,7 @@ use super::PART_BYTES;
 use super::buffers::Buffers;
 use super::context::{Context, LogLevel};
 use super::limits::{Limits, RequestPermit};
+use super::tasks::blocking;
 use crate::error::{Error, Result, S3Action, SourceProblem};
 use crate::fs::open::OpenedFile;
 use crate::hash::{ContentHash, Hasher, hash_bytes};
@@ -248,7 +249,7 @@ impl Uploader {
     async fn or_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         tokio::select! {
             biased;
-            () = self.context.cancel.cancelled() => Err(Error::Cancelled(CANCELLED.to_owned())),
+            () = self.context.cancel.cancelled() => Err(cancelled()),
             value = work => Ok(value),
         }
     }
@@ -337,16 +338,6 @@ fn changed(upload: &ObjectUpload, expected: &str, found: &str) -> Error {
     }
 }
 
-/// Runs work that blocks on a thread that may block. A panic in it is a panic here.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    joined(tokio::task::spawn_blocking(work).await)
-}
-
-/// The outcome of a task; its panic goes on here.
-pub(super) fn joined<T>(outcome: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
-    match outcome {
-        Ok(outcome) => outcome,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Error::Cancelled(CANCELLED.to_owned())),
-    }
+fn cancelled() -> Error {
+    Error::Cancelled(CANCELLED.to_owned())
 }

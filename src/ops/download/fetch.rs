@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::contents::{Contents, Wanted};
-use super::{FileId, Job, blocking};
+use super::{FileId, Job};
 use crate::error::{Error, Result, S3Action};
 use crate::hash::ContentHash;
 use crate::manifest::{Content, Manifest};
@@ -16,6 +16,7 @@ use crate::settings::join_key;
 use crate::store::ObjectKey;
 use crate::transfer::PART_BYTES;
 use crate::transfer::download::ObjectDownload;
+use crate::transfer::tasks::blocking;
 
 /// How many contents that are larger than one part are fetched at a time; each is fetched in parallel ranges.
 const LARGE_AT_ONCE: usize = 3;

@@ -9,6 +9,7 @@ use crate::cache::s3_check_cache::S3CheckCache;
 use crate::error::{Error, Result};
 use crate::store::ObjectKey;
 use crate::transfer::context::LogLevel;
+use crate::transfer::tasks::blocking;
 
 /// How many cached keys are looked up in S3 before the cache is believed, as in the reference.
 const SAMPLE: usize = 30;
@@ -24,7 +25,7 @@ impl Job {
         let keys: Vec<String> = planned.iter().map(|planned| cache_key(&self.object(planned))).collect();
         let reader = Arc::clone(&cache);
         let trust = self.request.options.trust_cache_for;
-        let seen = self.blocking(move || reader.seen_within(&keys, trust)).await;
+        let seen = blocking(move || reader.seen_within(&keys, trust)).await;
         self.log_cache_warnings(&cache);
         let (cached, unseen): (Vec<_>, Vec<_>) = planned.into_iter().zip(seen).partition(|(_, seen)| *seen);
         let first = |pairs: Vec<(Planned, bool)>| pairs.into_iter().map(|(planned, _)| planned).collect();
@@ -55,7 +56,7 @@ impl Job {
             )
         });
         if let Some(cache) = self.request.check_cache.clone() {
-            self.blocking(move || cache.remove_below(&place)).await;
+            blocking(move || cache.remove_below(&place)).await;
         }
         unseen.extend(cached);
         Ok(unseen)
@@ -127,7 +128,7 @@ impl Job {
         let missed = std::mem::take(&mut *lock(&self.missed));
         if !rows.is_empty() || !missed.is_empty() {
             let writer = Arc::clone(&cache);
-            self.blocking(move || {
+            blocking(move || {
                 // What was gone and has been sent again is in both.
                 writer.remove(&missed);
                 writer.record(&rows);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::errors::{Asked, body_error};
+use super::errors::{Asked, unanswered};
 use crate::error::{Error, S3Action};
 use crate::store::{Chunks, ObjectKey, StoreFuture};
 
@@ -37,7 +37,7 @@ impl SdkChunks {
     }
 
     fn fail(&self, details: String) -> Error {
-        body_error(Asked::object(self.action, "GetObject", &self.object), details)
+        unanswered(Asked::object(self.action, "GetObject", &self.object), details)
     }
 
     /// Whether the body trickles. One that is complete never does, however small it is.

@@ -203,14 +203,7 @@ impl S3Store {
             ),
         };
         let details = format!("no success within {} seconds of retries ({last})", waited.as_secs());
-        S3ClientError {
-            action: asked.action,
-            bucket: asked.bucket.to_owned(),
-            key: asked.key.to_owned(),
-            details,
-            source: None,
-        }
-        .into()
+        unanswered(asked, details)
     }
 }
 
@@ -218,24 +211,10 @@ fn client_error<E>(asked: Asked<'_>, error: &SdkError<E, Response>) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    S3ClientError {
-        action: asked.action,
-        bucket: asked.bucket.to_owned(),
-        key: asked.key.to_owned(),
-        details: DisplayErrorContext(error).to_string(),
-        source: None,
-    }
-    .into()
+    unanswered(asked, DisplayErrorContext(error).to_string())
 }
 
-/// A failure in the middle of a body.
-pub(super) fn body_error(asked: Asked<'_>, details: String) -> Error {
-    S3ClientError {
-        action: asked.action,
-        bucket: asked.bucket.to_owned(),
-        key: asked.key.to_owned(),
-        details,
-        source: None,
-    }
-    .into()
+/// A failure to get an answer, or all of its body.
+pub(super) fn unanswered(asked: Asked<'_>, details: String) -> Error {
+    S3ClientError::new(asked.action, asked.bucket, asked.key, details).into()
 }

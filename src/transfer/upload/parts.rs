@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
-use super::{CANCELLED, LOGGER, ObjectUpload, Sent, Uploader, blocking, changed, joined, open, read_and_hash};
+use super::{LOGGER, ObjectUpload, Sent, Uploader, cancelled, changed, open, read_and_hash};
 use crate::error::{Error, Result};
 use crate::fs::open::OpenedFile;
 use crate::hash::Hasher;
@@ -19,6 +19,7 @@ use crate::transfer::PART_BYTES;
 use crate::transfer::buffers::Buffers;
 use crate::transfer::context::LogLevel;
 use crate::transfer::limits::RequestPermit;
+use crate::transfer::tasks::{blocking, finished};
 
 /// How long a cancelled call waits for S3 to drop the parts of an unfinished upload.
 const CANCELLED_PATIENCE: Duration = Duration::from_millis(300);
@@ -121,9 +122,9 @@ impl Uploader {
                     begun.abort();
                     self.tell_of_unknown(upload);
                 }
-                return Err(Error::Cancelled(CANCELLED.to_owned()));
+                return Err(cancelled());
             }
-            outcome = &mut begun => joined(outcome),
+            outcome = &mut begun => finished(outcome).unwrap_or_else(|| Err(cancelled())),
         };
         // S3 refuses with a status; without one it may have begun the upload and nobody learned its id.
         if outcome.as_ref().is_err_and(|error| error.status_code().is_none()) {
@@ -178,7 +179,7 @@ impl Uploader {
                 under_way.spawn(self.clone().send_part(parts, number, read.body, (room, permit)));
             }
             while let Some(done) = under_way.try_join_next() {
-                sent.push(joined(done)?);
+                sent.push(finished(done).unwrap_or_else(|| Err(cancelled()))?);
             }
             offset += length;
             number += 1;
@@ -188,7 +189,7 @@ impl Uploader {
             return Err(changed(upload, &upload.expected.text(), &found.text()));
         }
         while let Some(done) = self.or_cancelled(under_way.join_next()).await? {
-            sent.push(joined(done)?);
+            sent.push(finished(done).unwrap_or_else(|| Err(cancelled()))?);
         }
         Ok(sent)
     }

@@ -1,0 +1,50 @@
+//! Tasks of the runtime: work that blocks, and what becomes of a task. A panic in one is its waiter's panic.
+
+use tokio::task::JoinError;
+
+/// Runs work that blocks on a thread that may block. A panic in it is a panic here.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        // Blocking work is never aborted, so this is its panic.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// What a task gave, or `None` where it was aborted. A panic in it is a panic here.
+pub fn finished<T>(outcome: Result<T, JoinError>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn blocking_work_gives_its_value() {
+        assert_eq!(blocking(|| 7).await, 7);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the disk went away")]
+    async fn a_panic_in_blocking_work_goes_on() {
+        blocking(|| panic!("the disk went away")).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the part went away")]
+    async fn a_panic_in_a_task_goes_on() {
+        finished(tokio::spawn(async { panic!("the part went away") }).await);
+    }
+
+    #[tokio::test]
+    async fn an_aborted_task_gives_nothing() {
+        let task = tokio::spawn(std::future::pending::<()>());
+        task.abort();
+        assert_eq!(finished(task.await), None);
+    }
+}
