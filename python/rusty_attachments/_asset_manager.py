@@ -27,7 +27,8 @@ from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTr
 logger = logging.getLogger("rusty_attachments.upload")
 
 _Callback = Callable[[ProgressReportMetadata], bool]
-_UploadOne = Callable[[AssetRootManifest, JobAttachmentS3Settings, str, ProgressTracker], tuple[str, str]]
+# Takes the settings, and the keywords that uploading and copying share; gives the manifest's key and hash.
+_UploadOne = Callable[[JobAttachmentS3Settings, dict[str, Any]], tuple[str, str]]
 
 
 class S3AssetManager(LocalSubmission):
@@ -110,20 +111,13 @@ class S3AssetManager(LocalSubmission):
             JobAttachmentsS3ClientError: S3 refused a request.
         """
 
-        def upload(
-            root: AssetRootManifest, settings: JobAttachmentS3Settings, prefix: str, tracker: ProgressTracker
-        ) -> tuple[str, str]:
-            assert root.asset_manifest is not None
+        def upload(settings: JobAttachmentS3Settings, shared: dict[str, Any]) -> tuple[str, str]:
             return self.asset_uploader.upload_assets(
                 job_attachment_settings=settings,
-                manifest=root.asset_manifest,
-                partial_manifest_prefix=prefix,
-                source_root=Path(root.root_path),
-                file_system_location_name=root.file_system_location_name,
-                progress_tracker=tracker,
                 s3_check_cache_dir=s3_check_cache_dir,
                 manifest_write_dir=manifest_write_dir,
                 force_s3_check=force_s3_check,
+                **shared,
             )
 
         def tell(done: list[ManifestProperties]) -> None:
@@ -160,18 +154,8 @@ class S3AssetManager(LocalSubmission):
         """
         folder = Path(os.path.abspath(snapshot_dir))  # noqa: PTH100 - lexical, as in the reference
 
-        def snapshot(
-            root: AssetRootManifest, _settings: JobAttachmentS3Settings, prefix: str, tracker: ProgressTracker
-        ) -> tuple[str, str]:
-            assert root.asset_manifest is not None
-            return self.asset_uploader._snapshot_assets(
-                snapshot_dir=folder,
-                manifest=root.asset_manifest,
-                partial_manifest_prefix=prefix,
-                source_root=Path(root.root_path),
-                file_system_location_name=root.file_system_location_name,
-                progress_tracker=tracker,
-            )
+        def snapshot(_settings: JobAttachmentS3Settings, shared: dict[str, Any]) -> tuple[str, str]:
+            return self.asset_uploader._snapshot_assets(snapshot_dir=folder, **shared)
 
         tracker = self._tracker(
             "snapshot_assets", ProgressStatus.SNAPSHOT_IN_PROGRESS, manifests, on_snapshotting_assets
@@ -212,10 +196,16 @@ class S3AssetManager(LocalSubmission):
             )
             if root.asset_manifest:
                 settings = self._settings()
-                prefix = settings.partial_manifest_prefix(str(self.farm_id), str(self.queue_id))
-                key, text_hash = upload(root, settings, prefix, tracker)
-                properties.inputManifestPath = key
-                properties.inputManifestHash = text_hash
+                shared = {
+                    "manifest": root.asset_manifest,
+                    "partial_manifest_prefix": settings.partial_manifest_prefix(
+                        str(self.farm_id), str(self.queue_id)
+                    ),
+                    "source_root": Path(root.root_path),
+                    "file_system_location_name": root.file_system_location_name,
+                    "progress_tracker": tracker,
+                }
+                properties.inputManifestPath, properties.inputManifestHash = upload(settings, shared)
             done.append(properties)
             tell(done)
         tracker.total_time = time.perf_counter() - started

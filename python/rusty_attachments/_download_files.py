@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 
 from . import _native
 from ._job_manifests import get_job_input_output_paths_by_asset_root
@@ -36,19 +36,33 @@ _Files = Sequence[BaseManifestPath]
 _Session = Optional[Any]
 
 
+class DownloadOptions(NamedTuple):
+    """How to download.
+
+    Attributes:
+        resolution: What to do where a file is already.
+        permissions: What to add to files and directories.
+        in_order: Whether one path may be there several times, with different contents.
+        verify: What is checked: `"hash"`, `"size"` or `"off"`.
+        fsync: Whether to wait for the disk.
+        hash_cache_dir: The folder of the hash cache that RESUME asks; `None` for the default one.
+    """
+
+    resolution: Optional[FileConflictResolution]
+    permissions: Optional[FileSystemPermissionSettings] = None
+    in_order: bool = False
+    verify: str = "hash"
+    fsync: bool = False
+    hash_cache_dir: Optional[str] = None
+
+
 def begin_download(
     bucket: str,
     roots: Iterable[tuple[str, BaseAssetManifest]],
     cas_prefix: Optional[str],
     session: _Session,
     tracker: Optional[Any],
-    resolution: Optional[FileConflictResolution],
-    *,
-    permissions: Optional[FileSystemPermissionSettings] = None,
-    in_order: bool = False,
-    verify: str = "hash",
-    fsync: bool = False,
-    hash_cache_dir: Optional[str] = None,
+    options: DownloadOptions,
 ) -> Operation:
     """Begins a download; its result is a list of written paths for each root.
 
@@ -58,13 +72,9 @@ def begin_download(
         cas_prefix: Where objects are.
         session: A boto3 session to take credentials from.
         tracker: Told of files and bytes; may cancel.
-        resolution: What to do where a file is already.
-        permissions: What to add to files and directories.
-        in_order: Whether one path may be there several times, with different contents.
-        verify: What is checked: `"hash"`, `"size"` or `"off"`.
-        fsync: Whether to wait for the disk.
-        hash_cache_dir: The folder of the hash cache that RESUME asks; `None` for the default one.
+        options: The rest.
     """
+    permissions = options.permissions
     return _native.download_manifests(
         store_arguments(session),
         tracker,
@@ -72,11 +82,11 @@ def begin_download(
             "bucket": bucket,
             "cas_prefix": cas_prefix,
             "roots": [(str(root), manifest) for root, manifest in roots],
-            "conflict_resolution": _resolution_name(resolution),
-            "in_order": in_order,
-            "hash_cache_dir": hash_cache_dir or "",
-            "verify": verify,
-            "fsync": fsync,
+            "conflict_resolution": _resolution_name(options.resolution),
+            "in_order": options.in_order,
+            "hash_cache_dir": options.hash_cache_dir or "",
+            "verify": options.verify,
+            "fsync": options.fsync,
             "permissions": None if permissions is None else posix_permissions(permissions),
         },
     )
@@ -215,8 +225,7 @@ def download_files(
         s3_settings.full_cas_prefix(),
         session,
         progress_tracker,
-        file_conflict_resolution,
-        in_order=True,
+        DownloadOptions(file_conflict_resolution, in_order=True),
     )
     written: list[list[str]] = operation.run()
     if progress_tracker is not None:
@@ -347,6 +356,7 @@ def download_file(
         session = _ClientAsSession(s3_client)
     tracker = None if progress_tracker is None else _BytesOnly(progress_tracker)
     roots = [(local_download_dir, as_manifest([file], hash_algorithm))]
-    operation = begin_download(s3_bucket, roots, cas_prefix, session, tracker, file_conflict_resolution)
+    options = DownloadOptions(file_conflict_resolution)
+    operation = begin_download(s3_bucket, roots, cas_prefix, session, tracker, options)
     written: list[str] = operation.run()[0]
     return (file.size, Path(written[0]) if written else None)

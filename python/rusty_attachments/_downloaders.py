@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from . import _native
-from ._download_files import as_manifest, begin_download, ensure_absolute, new_tracker, statistics
+from ._download_files import (
+    DownloadOptions,
+    as_manifest,
+    begin_download,
+    ensure_absolute,
+    new_tracker,
+    statistics,
+)
 from ._job_manifests import get_job_input_paths_by_asset_root, get_job_output_paths_by_asset_root
 from .exceptions import AssetSyncCancelledError
 from .models import Attachments, FileConflictResolution, JobAttachmentS3Settings, ManifestPathGroup
@@ -133,8 +140,7 @@ class _BaseFilterableDownloader:
             self.s3_settings.full_cas_prefix(),
             self.session,
             tracker,
-            file_conflict_resolution,
-            in_order=True,
+            DownloadOptions(file_conflict_resolution, in_order=True),
         )
         try:
             written: list[list[str]] = operation.run()

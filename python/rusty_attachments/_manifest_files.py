@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from . import _native
 from ._utils import _join_s3_paths
@@ -17,6 +17,16 @@ Metadata = Mapping[str, Mapping[str, str]]
 logger = logging.getLogger("rusty_attachments.upload")
 
 
+class ManifestPlacing(NamedTuple):
+    """Where a manifest goes besides its files, and under which name: as `upload_assets` says of its arguments."""
+
+    partial_prefix: Optional[str]
+    name_suffix: str
+    file_name: Optional[str]
+    write_dir: Optional[str]
+    metadata: Metadata
+
+
 class ManifestFiles:
     """Names manifests after their roots, and writes local copies of them."""
 
@@ -25,23 +35,18 @@ class ManifestFiles:
         settings: JobAttachmentS3Settings,
         manifest: BaseAssetManifest,
         source_root: Path,
-        partial_prefix: Optional[str],
-        name_suffix: str,
-        file_name: Optional[str],
-        write_dir: Optional[str],
-        metadata: Metadata,
+        placing: ManifestPlacing,
     ) -> PreparedManifest:
         hash_alg, text, name = self._gather_upload_metadata(
-            manifest=manifest, source_root=source_root, manifest_name_suffix=name_suffix
+            manifest=manifest, source_root=source_root, manifest_name_suffix=placing.name_suffix
         )
-        name = file_name or name
-        partial_key = _join_s3_paths(partial_prefix, name) if partial_prefix else name
+        name = placing.file_name or name
+        prefix = placing.partial_prefix
+        partial_key = _join_s3_paths(prefix, name) if prefix else name
         full_key = settings.add_root_and_manifest_folder_prefix(partial_key)
-        if write_dir:
-            self._write_local_manifest(write_dir, name, full_key, manifest)
-        document = None
-        if partial_prefix:
-            document = make_document(full_key, text, metadata)
+        if placing.write_dir:
+            self._write_local_manifest(placing.write_dir, name, full_key, manifest)
+        document = make_document(full_key, text, placing.metadata) if prefix else None
         return PreparedManifest(partial_key, hash_data(text, hash_alg), document)
 
     @staticmethod

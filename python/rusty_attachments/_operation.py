@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Optional, TypedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypedDict, TypeVar
 
 from ._native import wait
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("rusty_attachments")
+
+_Result = TypeVar("_Result")
 
 #: How long a cancelled task stays with its workers while they put things in order, as the pump does for plain calls.
 _STOP_PATIENCE_SECONDS = 0.45
@@ -59,6 +62,27 @@ async def run_async(operation: Operation) -> Any:
         await _settle(operation)
         raise
     return operation.result()
+
+
+@dataclass(frozen=True)
+class Begun(Generic[_Result]):
+    """A long call that has begun: what its plain form and its awaitable form share.
+
+    Attributes:
+        operation: The operation.
+        finish: Makes the call's result from what the operation gives.
+    """
+
+    operation: Operation
+    finish: Callable[[Any], _Result]
+
+    def run(self) -> _Result:
+        """Waits for the call in this thread."""
+        return self.finish(self.operation.run())
+
+    async def run_async(self) -> _Result:
+        """Waits for the call in the running event loop, as `run_async` does."""
+        return self.finish(await run_async(self.operation))
 
 
 async def _settle(operation: Operation) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import _native
-from ._manifest_files import Metadata, make_document
-from ._operation import StoreArguments, run_async, store_arguments
+from ._manifest_files import ManifestPlacing, Metadata, make_document
+from ._operation import Begun, StoreArguments, store_arguments
 from ._snapshots import Snapshots, report_end
 from ._upload_options import UploadOptions
 from ._utils import _is_relative_to, _join_s3_paths
@@ -116,29 +116,16 @@ class S3AssetUploader(Snapshots):
             AssetSyncCancelledError: The tracker asked to stop.
             JobAttachmentsS3ClientError: S3 refused a request.
         """
-        prepared = self._prepare(
-            job_attachment_settings,
-            manifest,
-            source_root,
+        placing = ManifestPlacing(
             partial_manifest_prefix,
             manifest_name_suffix,
             manifest_file_name,
             manifest_write_dir,
             manifest_metadata,
         )
-        operation = self._begin(
-            manifest,
-            job_attachment_settings.s3BucketName,
-            asset_root or source_root,
-            job_attachment_settings.full_cas_prefix(),
-            progress_tracker,
-            _cache_dir(s3_check_cache_dir),
-            force_s3_check,
-            prepared.document,
-        )
-        operation.run()
-        report_end(progress_tracker, _CANCELLED)
-        return (prepared.partial_key, prepared.text_hash)
+        roots = (source_root, asset_root or source_root)
+        cache = (s3_check_cache_dir, force_s3_check)
+        return self._start(job_attachment_settings, manifest, roots, placing, progress_tracker, cache).run()
 
     async def upload_assets_async(
         self,
@@ -159,29 +146,18 @@ class S3AssetUploader(Snapshots):
 
         Arguments, results and errors are those of `upload_assets`. Callbacks run on the event loop's thread.
         """
-        prepared = self._prepare(
-            job_attachment_settings,
-            manifest,
-            source_root,
+        placing = ManifestPlacing(
             partial_manifest_prefix,
             manifest_name_suffix,
             manifest_file_name,
             manifest_write_dir,
             manifest_metadata,
         )
-        operation = self._begin(
-            manifest,
-            job_attachment_settings.s3BucketName,
-            asset_root or source_root,
-            job_attachment_settings.full_cas_prefix(),
-            progress_tracker,
-            _cache_dir(s3_check_cache_dir),
-            force_s3_check,
-            prepared.document,
-        )
-        await run_async(operation)
-        report_end(progress_tracker, _CANCELLED)
-        return (prepared.partial_key, prepared.text_hash)
+        roots = (source_root, asset_root or source_root)
+        cache = (s3_check_cache_dir, force_s3_check)
+        return await self._start(
+            job_attachment_settings, manifest, roots, placing, progress_tracker, cache
+        ).run_async()
 
     def upload_input_files(
         self,
@@ -402,6 +378,44 @@ class S3AssetUploader(Snapshots):
 
     def _store(self) -> StoreArguments:
         return store_arguments(self._session, self._max_connections, self.options.checksums)
+
+    def _start(
+        self,
+        settings: JobAttachmentS3Settings,
+        manifest: BaseAssetManifest,
+        roots: tuple[Path, Path],
+        placing: ManifestPlacing,
+        progress_tracker: Optional[ProgressTracker],
+        cache: tuple[Optional[str], Optional[bool]],
+    ) -> Begun[tuple[str, str]]:
+        """Begins `upload_assets`.
+
+        Args:
+            settings: The bucket and root prefix.
+            manifest: The files.
+            roots: The root that the manifest's name is made from, and where the files are.
+            placing: Where the manifest goes.
+            progress_tracker: Told of files and bytes.
+            cache: The folder of the S3 check cache, and whether to ask S3 for every file.
+        """
+        source_root, asset_root = roots
+        prepared = self._prepare(settings, manifest, source_root, placing)
+
+        def finish(_counts: object) -> tuple[str, str]:
+            report_end(progress_tracker, _CANCELLED)
+            return (prepared.partial_key, prepared.text_hash)
+
+        operation = self._begin(
+            manifest,
+            settings.s3BucketName,
+            asset_root,
+            settings.full_cas_prefix(),
+            progress_tracker,
+            _cache_dir(cache[0]),
+            cache[1],
+            prepared.document,
+        )
+        return Begun(operation, finish)
 
     def _begin(
         self,

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Optional
 
 from ._download_files import (
+    DownloadOptions,
     _ensure_paths_within_directory,
     _set_fs_group,
     begin_download,
@@ -32,7 +33,7 @@ from ._job_manifests import (
     get_manifest_from_s3,
     get_output_manifests_by_asset_root,
 )
-from ._operation import run_async
+from ._operation import Begun
 from ._utils import TEMP_DOWNLOAD_ADDED_CHARS_LENGTH, WINDOWS_MAX_PATH_LENGTH
 from .asset_manifests import BaseAssetManifest
 from .asset_manifests.operations import (
@@ -121,21 +122,11 @@ def download_files_from_manifests(
         PathOutsideDirectoryError: A path leads out of its root.
         ValueError: Two roots are one directory, or a conflict meets a resolution that is not known.
     """
-    start = time.perf_counter()
-    tracker = _tracker(manifests_by_root, on_downloading_files, logger)
-    operation = begin_download(
-        s3_bucket,
-        manifests_by_root.items(),
-        cas_prefix,
-        session,
-        tracker,
-        conflict_resolution,
-        permissions=fs_permission_settings,
-        verify=verify,
-        fsync=fsync,
-        hash_cache_dir=hash_cache_dir,
+    options = DownloadOptions(
+        conflict_resolution, fs_permission_settings, False, verify, fsync, hash_cache_dir
     )
-    return statistics(dict(zip(manifests_by_root, operation.run())), tracker, start)
+    told = (on_downloading_files, logger)
+    return _start(s3_bucket, manifests_by_root, cas_prefix, session, told, options).run()
 
 
 async def download_files_from_manifests_async(
@@ -156,21 +147,26 @@ async def download_files_from_manifests_async(
 
     Arguments, results and errors are the same. Callbacks are made from the event loop's thread.
     """
-    start = time.perf_counter()
-    tracker = _tracker(manifests_by_root, on_downloading_files, logger)
-    operation = begin_download(
-        s3_bucket,
-        manifests_by_root.items(),
-        cas_prefix,
-        session,
-        tracker,
-        conflict_resolution,
-        permissions=fs_permission_settings,
-        verify=verify,
-        fsync=fsync,
-        hash_cache_dir=hash_cache_dir,
+    options = DownloadOptions(
+        conflict_resolution, fs_permission_settings, False, verify, fsync, hash_cache_dir
     )
-    return statistics(dict(zip(manifests_by_root, await run_async(operation))), tracker, start)
+    told = (on_downloading_files, logger)
+    return await _start(s3_bucket, manifests_by_root, cas_prefix, session, told, options).run_async()
+
+
+def _start(
+    bucket: str,
+    manifests_by_root: dict[str, BaseAssetManifest],
+    cas_prefix: Optional[str],
+    session: Optional[Any],
+    told: tuple[Optional[Callback], Optional[Logger]],
+    options: DownloadOptions,
+) -> Begun[DownloadSummaryStatistics]:
+    """Begins `download_files_from_manifests`; callback and logger are `told`."""
+    start = time.perf_counter()
+    tracker = _tracker(manifests_by_root, *told)
+    operation = begin_download(bucket, manifests_by_root.items(), cas_prefix, session, tracker, options)
+    return Begun(operation, lambda written: statistics(dict(zip(manifests_by_root, written)), tracker, start))
 
 
 def _tracker(

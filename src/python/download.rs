@@ -9,14 +9,16 @@ use pyo3::types::PyList;
 use super::errors::to_py_err;
 use super::manifest::manifest_from_python;
 use super::manifest_text::string_from_wtf8;
-use super::pump::{Caller, Operation};
-use super::store::{StoreArguments, connect};
+use super::pump::Operation;
+use super::store::StoreArguments;
 use crate::cache::HashCache;
 use crate::ops::add_permissions::add_permissions as add_to_files;
 use crate::ops::download::{
     ConflictResolution, DownloadOptions, DownloadReport, DownloadRequest, Duplicates, Permissions, RootDownload,
     download,
 };
+use crate::store::ObjectStore;
+use crate::transfer::context::Context;
 use crate::transfer::download::Verify;
 
 /// Adds what this module has for Python.
@@ -55,7 +57,6 @@ pub(crate) fn download_manifests(
     tracker: Option<Py<PyAny>>,
     request: DownloadArguments<'_>,
 ) -> PyResult<Operation> {
-    let (session, options) = store.plan(py)?.split();
     let download_options = DownloadOptions {
         conflicts: conflicts(&request.conflict_resolution),
         verify: verify(&request.verify)?,
@@ -71,16 +72,15 @@ pub(crate) fn download_manifests(
         .collect::<PyResult<Vec<_>>>()?;
     let (bucket, cas_prefix) = (request.bucket, request.cas_prefix);
     let hash_cache_dir = request.hash_cache_dir;
-    let work = async move |call: super::pump::Call| {
-        let store = connect(options, &call).await?;
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
         let mut download_options = download_options;
         if download_options.conflicts == ConflictResolution::Resume {
             download_options.hash_cache = hash_cache_dir.map(open_cache);
         }
         let request = DownloadRequest { store, bucket, cas_prefix, roots, options: download_options };
-        download(request, &call.context).await
+        download(request, &context).await
     };
-    Operation::start(py, Caller { tracker, session }, work, written)
+    store.start(py, tracker, work, written)
 }
 
 fn written(py: Python<'_>, report: DownloadReport) -> PyResult<Py<PyAny>> {

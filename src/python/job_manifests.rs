@@ -7,13 +7,15 @@ use pyo3::types::{PyList, PyString};
 
 use super::manifest::manifest_to_python;
 use super::manifest_text::string_from_wtf8;
-use super::pump::{Call, Caller, Operation};
-use super::store::{StoreArguments, connect};
+use super::pump::Operation;
+use super::store::StoreArguments;
 use crate::manifest::Manifest;
 use crate::ops::fetch_manifests::{FetchedManifest, fetch_manifests};
 use crate::ops::list_outputs::{
     PerTask, RootManifests, fetch_with_roots, find_outputs, find_session_action_outputs, list_keys, output_keys,
 };
+use crate::store::ObjectStore;
+use crate::transfer::context::Context;
 
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -33,13 +35,11 @@ pub(crate) fn fetch_job_manifests(
     keys: Vec<String>,
     must_have_roots: bool,
 ) -> PyResult<Operation> {
-    let (session, options) = store.plan(py)?.split();
-    let work = async move |call: Call| {
-        let store = connect(options, &call).await?;
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
         if must_have_roots {
-            fetch_with_roots(&store, &bucket, keys, &call.context).await
+            fetch_with_roots(&store, &bucket, keys, &context).await
         } else {
-            fetch_manifests(&store, &bucket, keys, &call.context).await
+            fetch_manifests(&store, &bucket, keys, &context).await
         }
     };
     let convert = |py: Python<'_>, fetched: Vec<FetchedManifest>| {
@@ -50,7 +50,7 @@ pub(crate) fn fetch_job_manifests(
         }
         Ok(list.into_any().unbind())
     };
-    Operation::start(py, Caller { tracker: None, session }, work, convert)
+    store.start(py, None, work, convert)
 }
 
 /// Begins to list the keys of output manifests; gives `None` where there is nothing at all under the prefix.
@@ -62,15 +62,13 @@ pub(crate) fn list_output_manifests(
     prefix: String,
     only_latest_per_task: bool,
 ) -> PyResult<Operation> {
-    let (session, options) = store.plan(py)?.split();
     let per_task = if only_latest_per_task { PerTask::Latest } else { PerTask::All };
-    let work = async move |call: Call| {
-        let store = connect(options, &call).await?;
-        let keys = list_keys(store.as_ref(), &bucket, &prefix, &call.context).await?;
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
+        let keys = list_keys(store.as_ref(), &bucket, &prefix, &context).await?;
         Ok((!keys.is_empty()).then(|| output_keys(keys, per_task)))
     };
     let convert = |py: Python<'_>, keys: Option<Vec<String>>| Ok(keys.into_pyobject(py)?.into_any().unbind());
-    Operation::start(py, Caller { tracker: None, session }, work, convert)
+    store.start(py, None, work, convert)
 }
 
 /// Begins to find the outputs below a prefix; gives `(asset root, merged manifest)` pairs.
@@ -81,15 +79,13 @@ pub(crate) fn find_output_manifests(
     bucket: String,
     prefix: String,
 ) -> PyResult<Operation> {
-    let (session, options) = store.plan(py)?.split();
-    let work = async move |call: Call| {
-        let store = connect(options, &call).await?;
-        find_outputs(&store, &bucket, &prefix, &call.context).await
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
+        find_outputs(&store, &bucket, &prefix, &context).await
     };
     let convert = |py: Python<'_>, outputs: Vec<(Vec<u8>, Arc<Manifest>)>| {
         by_root(py, outputs.into_iter().map(|(root, manifest)| (root, vec![manifest])).collect())
     };
-    Operation::start(py, Caller { tracker: None, session }, work, convert)
+    store.start(py, None, work, convert)
 }
 
 /// Begins to find the outputs of a session action; gives `(asset root, manifests)` pairs.
@@ -101,12 +97,10 @@ pub(crate) fn find_session_action_manifests(
     prefixes: Vec<String>,
     session_action_id: String,
 ) -> PyResult<Operation> {
-    let (session, options) = store.plan(py)?.split();
-    let work = async move |call: Call| {
-        let store = connect(options, &call).await?;
-        find_session_action_outputs(&store, &bucket, (&prefixes, &session_action_id), &call.context).await
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
+        find_session_action_outputs(&store, &bucket, (&prefixes, &session_action_id), &context).await
     };
-    Operation::start(py, Caller { tracker: None, session }, work, by_root)
+    store.start(py, None, work, by_root)
 }
 
 fn by_root(py: Python<'_>, outputs: Vec<RootManifests>) -> PyResult<Py<PyAny>> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::pump::Call;
+use super::pump::{Call, Caller, Operation};
 use super::runtime::engine;
 use crate::error::Result;
 use crate::store::ObjectStore;
 use crate::store::s3::{S3Options, S3Store};
+use crate::transfer::context::Context;
 
 /// What a call says about S3: a boto3 session or nothing, and how many connections.
 #[derive(FromPyObject)]
@@ -21,18 +22,34 @@ pub(crate) struct StoreArguments {
     checksums: bool,
 }
 
-/// The same, ready for other threads.
-pub(crate) struct StorePlan {
-    session: Option<Py<PyAny>>,
-    options: S3Options,
-}
-
 /// Requests under way at once where the caller did not say: enough to hide 30 ms of latency from a thousand files.
 const DEFAULT_CONNECTIONS: usize = 128;
 
 impl StoreArguments {
+    /// Begins work on the store. `convert` makes the result a Python object on the caller's thread.
+    pub(crate) fn start<T, F, W, C>(
+        self,
+        py: Python<'_>,
+        tracker: Option<Py<PyAny>>,
+        work: F,
+        convert: C,
+    ) -> PyResult<Operation>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<dyn ObjectStore>, Context) -> W + Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+        C: FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    {
+        let options = self.options(py)?;
+        let work = async move |call: Call| {
+            let store = connect(options, &call).await?;
+            work(store, call.context).await
+        };
+        Operation::start(py, Caller { tracker, session: self.session }, work, convert)
+    }
+
     /// Reads what a session knows: region and profile. Its credentials are asked for later, and again.
-    pub(crate) fn plan(self, py: Python<'_>) -> PyResult<StorePlan> {
+    fn options(&self, py: Python<'_>) -> PyResult<S3Options> {
         let options = S3Options {
             max_connections: self.max_connections.unwrap_or(DEFAULT_CONNECTIONS),
             checksums: self.checksums,
@@ -46,7 +63,7 @@ impl StoreArguments {
             options.endpoint_url = text(session, "endpoint_url")?;
             options.profile = text(session, "profile_name")?.filter(|profile| profile != "default");
         }
-        Ok(StorePlan { session: self.session, options })
+        Ok(options)
     }
 }
 
@@ -55,15 +72,8 @@ fn text(session: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>> {
     value.map(|value| value.extract()).transpose()
 }
 
-impl StorePlan {
-    /// The session, for the pump, and the rest, for the workers.
-    pub(crate) fn split(self) -> (Option<Py<PyAny>>, S3Options) {
-        (self.session, self.options)
-    }
-}
-
 /// Connects within a call, whose pump answers requests for credentials.
-pub(crate) async fn connect(mut options: S3Options, call: &Call) -> Result<Arc<dyn ObjectStore>> {
+async fn connect(mut options: S3Options, call: &Call) -> Result<Arc<dyn ObjectStore>> {
     let engine = engine().map_err(|error| crate::Error::Sync(error.to_string()))?;
     options.credentials.clone_from(&call.credentials);
     Ok(Arc::new(S3Store::connect(&engine.s3, options).await?))

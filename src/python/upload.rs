@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use super::manifest::manifest_from_python;
 use super::pump::{Caller, Operation};
 use super::runtime::engine;
-use super::store::{StoreArguments, connect};
+use super::store::StoreArguments;
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::error::S3Action;
 use crate::fs::open::LinkPolicy;
@@ -20,7 +20,7 @@ use crate::ops::abort_stale_uploads::abort_stale_uploads as abort_stale;
 use crate::ops::put_file;
 use crate::ops::snapshot_assets::{SnapshotRequest, snapshot_assets};
 use crate::ops::upload_assets::{Document, UploadOptions, UploadRequest, cache_is_right, upload_assets};
-use crate::store::{MultipartUpload, ObjectKey, PutRequest};
+use crate::store::{MultipartUpload, ObjectKey, ObjectStore, PutRequest};
 use crate::transfer::context::Context;
 use crate::transfer::progress::ProgressSnapshot;
 
@@ -86,7 +86,6 @@ pub(crate) fn upload(
 ) -> PyResult<Operation> {
     let manifest = manifest_from_python(&request.manifest)?;
     let flights = engine()?.flights.clone();
-    let (session, options) = store.plan(py)?.split();
     let links = link_policy(request.follow_links);
     let upload_options = UploadOptions {
         small_file_threshold_bytes: request.small_file_threshold,
@@ -99,8 +98,7 @@ pub(crate) fn upload(
     let (root, bucket, cas_prefix) = (request.root, request.bucket, request.cas_prefix);
     let cache_dir = request.check_cache_dir;
     let document = request.document.map(DocumentArguments::into_document);
-    let work = async move |call: super::pump::Call| {
-        let store = connect(options, &call).await?;
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
         let check_cache = cache_dir.map(open_cache);
         let request = UploadRequest {
             store,
@@ -113,13 +111,13 @@ pub(crate) fn upload(
             flights,
             options: upload_options,
         };
-        upload_assets(request, &call.context).await?;
-        Ok(call.context.progress.snapshot())
+        upload_assets(request, &context).await?;
+        Ok(context.progress.snapshot())
     };
     let convert = |py: Python<'_>, counts: ProgressSnapshot| {
         Ok((counts.processed_files, counts.skipped_files).into_pyobject(py)?.into_any().unbind())
     };
-    Operation::start(py, Caller { tracker, session }, work, convert)
+    store.start(py, tracker, work, convert)
 }
 
 /// How many files a manifest has, and the sum of their sizes in bytes as it says them.
@@ -164,17 +162,15 @@ pub(crate) fn abort_stale_uploads(
     older_than_seconds: f64,
 ) -> PyResult<Operation> {
     let older_than = seconds(older_than_seconds)?;
-    let (session, options) = store.plan(py)?.split();
-    let work = async move |call: super::pump::Call| {
-        let store = connect(options, &call).await?;
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
         let place = (place.0.as_str(), place.1.as_str());
-        abort_stale(store, place, older_than, &call.context).await
+        abort_stale(store, place, older_than, &context).await
     };
     let convert = |py: Python<'_>, dropped: Vec<MultipartUpload>| {
         let urls: Vec<String> = dropped.iter().map(|upload| upload.object.url()).collect();
         Ok(urls.into_pyobject(py)?.unbind())
     };
-    Operation::start(py, Caller { tracker: None, session }, work, convert)
+    store.start(py, None, work, convert)
 }
 
 fn open_cache(folder: PathBuf) -> Arc<S3CheckCache> {
@@ -193,9 +189,7 @@ pub(crate) fn sample_check_cache(
 ) -> PyResult<Operation> {
     let manifest = manifest_from_python(manifest)?;
     let flights = engine()?.flights.clone();
-    let (session, options) = store.plan(py)?.split();
-    let work = async move |call: super::pump::Call| {
-        let store = connect(options, &call).await?;
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
         let request = UploadRequest {
             store,
             manifest,
@@ -208,10 +202,10 @@ pub(crate) fn sample_check_cache(
             flights,
             options: UploadOptions::default(),
         };
-        cache_is_right(&request, &call.context).await
+        cache_is_right(&request, &context).await
     };
     let convert = |py: Python<'_>, right: bool| Ok(right.into_pyobject(py)?.to_owned().into_any().unbind());
-    Operation::start(py, Caller { tracker: None, session }, work, convert)
+    store.start(py, None, work, convert)
 }
 
 impl DocumentArguments {
@@ -228,10 +222,8 @@ pub(crate) fn put_bytes(
     bucket: String,
     document: DocumentArguments,
 ) -> PyResult<Operation> {
-    let (session, options) = store.plan(py)?.split();
     let document = document.into_document();
-    let work = async move |call: super::pump::Call| {
-        let store = connect(options, &call).await?;
+    let work = async move |store: Arc<dyn ObjectStore>, _context: Context| {
         let object = ObjectKey::new(bucket, document.key.clone());
         object.check(S3Action::UploadingBinaryFile)?;
         let ContentHash::Xxh128(hash) = hash_bytes(&document.body) else {
@@ -248,7 +240,7 @@ pub(crate) fn put_bytes(
         };
         store.put(request).await.map(drop)
     };
-    Operation::start(py, Caller { tracker: None, session }, work, |py, ()| Ok(py.None()))
+    store.start(py, None, work, |py, ()| Ok(py.None()))
 }
 
 /// Begins to store a local file under a key.
@@ -260,20 +252,16 @@ pub(crate) fn put_local_file(
     path: PathBuf,
     place: (String, String),
 ) -> PyResult<Operation> {
-    let (session, options) = store.plan(py)?.split();
-    let work = async move |call: super::pump::Call| {
-        let store = connect(options, &call).await?;
-        put_file::put_file(store, path, ObjectKey::new(place.0, place.1), &call.context).await
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
+        put_file::put_file(store, path, ObjectKey::new(place.0, place.1), &context).await
     };
-    Operation::start(py, Caller { tracker, session }, work, |py, ()| Ok(py.None()))
+    store.start(py, tracker, work, |py, ()| Ok(py.None()))
 }
 
 /// Begins to ask whether an object is there; gives its size in bytes or `None`.
 #[pyfunction]
 pub(crate) fn head_object(py: Python<'_>, store: StoreArguments, bucket: String, key: String) -> PyResult<Operation> {
-    let (session, options) = store.plan(py)?.split();
-    let work = async move |call: super::pump::Call| {
-        let store = connect(options, &call).await?;
+    let work = async move |store: Arc<dyn ObjectStore>, _context: Context| {
         let object = ObjectKey::new(bucket, key);
         object.check(S3Action::CheckingIfObjectExists)?;
         store.head(&object).await
@@ -281,5 +269,5 @@ pub(crate) fn head_object(py: Python<'_>, store: StoreArguments, bucket: String,
     let convert = |py: Python<'_>, found: Option<crate::store::ObjectInfo>| {
         Ok(found.map(|info| info.size_bytes).into_pyobject(py)?.into_any().unbind())
     };
-    Operation::start(py, Caller { tracker: None, session }, work, convert)
+    store.start(py, None, work, convert)
 }

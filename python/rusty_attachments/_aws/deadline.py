@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..exceptions import JobAttachmentsError
 from ..models import (
@@ -36,14 +36,11 @@ def get_queue(
     Raises:
         JobAttachmentsError: The service refused.
     """
-    from botocore.exceptions import ClientError
-
-    client: Any = get_deadline_client(session=session, endpoint_url=deadline_endpoint_url)
-    try:
-        answer = client.get_queue(farmId=farm_id, queueId=queue_id)
-    except ClientError as error:
-        raise JobAttachmentsError(f'Failed to get queue "{queue_id}" from Deadline: {error}') from error
-
+    client = get_deadline_client(session=session, endpoint_url=deadline_endpoint_url)
+    answer = _ask(
+        lambda: client.get_queue(farmId=farm_id, queueId=queue_id),
+        lambda error: f'Failed to get queue "{queue_id}" from Deadline: {error}',
+    )
     # A queue without job attachments has the settings too, with nothing in them.
     settings = answer.get("jobAttachmentSettings") or {}
     bucket = settings.get("s3BucketName")
@@ -81,14 +78,11 @@ def get_job(
     Raises:
         JobAttachmentsError: The service refused.
     """
-    from botocore.exceptions import ClientError
-
-    client: Any = get_deadline_client(session=session, endpoint_url=deadline_endpoint_url)
-    try:
-        answer = client.get_job(farmId=farm_id, queueId=queue_id, jobId=job_id)
-    except ClientError as error:
-        raise JobAttachmentsError(f'Failed to get job "{job_id}" from Deadline') from error
-
+    client = get_deadline_client(session=session, endpoint_url=deadline_endpoint_url)
+    answer = _ask(
+        lambda: client.get_job(farmId=farm_id, queueId=queue_id, jobId=job_id),
+        lambda _error: f'Failed to get job "{job_id}" from Deadline',
+    )
     attachments = None
     found = answer.get("attachments")
     if found:
@@ -99,3 +93,13 @@ def get_job(
             ),
         )
     return Job(jobId=answer["jobId"], attachments=attachments)
+
+
+def _ask(request: Callable[[], Any], text: Callable[[Exception], str]) -> Any:
+    """Makes a request; a refusal of the service is told with a text."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return request()
+    except ClientError as error:
+        raise JobAttachmentsError(text(error)) from error

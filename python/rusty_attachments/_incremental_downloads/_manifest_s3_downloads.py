@@ -16,7 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
-from .._download_files import _ensure_paths_within_directory, as_manifest, begin_download, new_tracker
+from .._download_files import (
+    DownloadOptions,
+    _ensure_paths_within_directory,
+    as_manifest,
+    begin_download,
+    new_tracker,
+)
 from .._job_manifests import _fetch, _get_output_manifest_prefix, _list_output_manifests
 from .._path_mapping import _PathMappingRuleApplier
 from ..asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm, hash_data
@@ -256,8 +262,7 @@ def _download_manifest_paths(
         settings.full_cas_prefix(),
         boto3_session_for_s3,
         tracker,
-        file_conflict_resolution,
-        in_order=True,
+        DownloadOptions(file_conflict_resolution, in_order=True),
     )
     operation.run()
     tracker.report_progress()
