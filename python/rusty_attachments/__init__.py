@@ -17,6 +17,7 @@ from __future__ import annotations
 from ._version import __version__, version
 from .asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data, hash_file
 from .asset_manifests.decode import decode_manifest
+from .asset_manifests.load import load_manifest
 from .asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
 from .download import download_files_from_manifests, download_files_from_manifests_async
 from .exceptions import (
@@ -53,5 +54,6 @@ __all__ = [
     "download_files_from_manifests_async",
     "hash_data",
     "hash_file",
+    "load_manifest",
     "version",
 ]

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio::task::JoinSet;
 
 use super::lanes::{self, Queue, Stop};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, S3Action};
 use crate::manifest::json::Reader;
 use crate::manifest::{self, Manifest};
 use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
@@ -72,6 +72,34 @@ pub async fn fetch_manifests(
     lanes::finish(set).await?;
     let fetched = std::mem::take(&mut *job.fetched.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(fetched.into_iter().flatten().collect())
+}
+
+/// Fetches and decodes one manifest, wherever in S3 it is. What is wrong with it is told with its URL.
+///
+/// # Errors
+/// As [`fetch_manifests`]; with `strict`, also for what [`manifest::check_strictly`] refuses.
+pub async fn fetch_manifest(
+    store: &Arc<dyn ObjectStore>,
+    object: &ObjectKey,
+    strict: bool,
+    context: &Context,
+) -> Result<Arc<Manifest>> {
+    object.check(S3Action::DownloadingBinaryFile)?;
+    let named = |text: String| Error::Sync(format!("{}: {text}", object.url()));
+    let fetched = fetch_manifests(store, &object.bucket, vec![object.key.clone()], context).await;
+    let fetched = fetched.map_err(|error| match error {
+        Error::Sync(text) => named(text),
+        other => other,
+    })?;
+    let Some(FetchedManifest { manifest, .. }) = fetched.into_iter().next() else {
+        return Err(named("nothing was fetched".to_owned()));
+    };
+    if strict {
+        let checked = Arc::clone(&manifest);
+        let outcome = blocking(move || manifest::check_strictly(&checked)).await;
+        outcome.map_err(|error| named(error.to_string()))?;
+    }
+    Ok(manifest)
 }
 
 impl Job {

@@ -10,17 +10,18 @@ use super::manifest_text::string_from_wtf8;
 use super::pump::Operation;
 use super::store::StoreArguments;
 use crate::manifest::Manifest;
-use crate::ops::fetch_manifests::{FetchedManifest, fetch_manifests};
+use crate::ops::fetch_manifests::{FetchedManifest, fetch_manifest, fetch_manifests};
 use crate::ops::list_outputs::{
     PerTask, RootManifests, fetch_with_roots, find_outputs, find_session_action_outputs, list_keys, output_keys,
 };
-use crate::store::ObjectStore;
+use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::context::Context;
 
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fetch_job_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(list_output_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(load_manifest, module)?)?;
     module.add_function(wrap_pyfunction!(find_output_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(find_session_action_manifests, module)?)?;
     Ok(())
@@ -51,6 +52,21 @@ pub(crate) fn fetch_job_manifests(
         Ok(list.into_any().unbind())
     };
     store.start(py, None, work, convert)
+}
+
+/// Begins to fetch one manifest from any place in S3; gives it.
+#[pyfunction]
+pub(crate) fn load_manifest(
+    py: Python<'_>,
+    store: StoreArguments,
+    place: (String, String),
+    strict: bool,
+) -> PyResult<Operation> {
+    let object = ObjectKey::new(place.0, place.1);
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
+        fetch_manifest(&store, &object, strict, &context).await
+    };
+    store.start(py, None, work, manifest_to_python)
 }
 
 /// Begins to list the keys of output manifests; gives `None` where there is nothing at all under the prefix.

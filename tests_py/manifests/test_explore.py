@@ -121,7 +121,7 @@ def test_arrow_has_the_later_versions_columns():
     }
 
 
-def test_loading_takes_paths_texts_bytes_and_uris(manifest, tmp_path):
+def test_loading_takes_paths_texts_and_bytes(manifest, tmp_path):
     text = manifest.encode()
     file = tmp_path / "manifest.json"
     file.write_text(text)
@@ -135,17 +135,6 @@ def test_loading_takes_paths_texts_bytes_and_uris(manifest, tmp_path):
         text.encode("utf-8-sig"),
     ):
         assert load_manifest(source).encode() == text
-    asked = []
-
-    def fetch(bucket, key, session):
-        asked.append((bucket, key, session))
-        return text.encode()
-
-    assert load_manifest("s3://bucket/a/b c", fetch_object=fetch, session="s").encode() == text
-    assert asked == [("bucket", "a/b c", "s")]
-    for uri in ("s3://bucket", "s3://", "s3:///key"):
-        with pytest.raises(ValueError, match="not an S3 URI"):
-            load_manifest(uri, fetch_object=fetch)
     with pytest.raises(FileNotFoundError):
         load_manifest(tmp_path / "missing")
     with pytest.raises(json.JSONDecodeError):
