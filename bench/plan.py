@@ -26,7 +26,7 @@ class Operation:
     Attributes:
         name: what the row says.
         step: the function of `operation.py` that does it.
-        target: how many times faster than the reference it must be.
+        target: how many times faster than the reference it must be; `None` for a row that is only told.
         quick_target: the same for the small workloads of `--quick`, where the reference's cost grows faster
             than the workload and the full target can't be asked.
         home: `fresh` (no caches), `keep` (those of the operation before) or `no check cache`.
@@ -38,7 +38,7 @@ class Operation:
 
     name: str
     step: str
-    target: float
+    target: Optional[float]
     quick_target: Optional[float] = None
     home: str = "keep"
     fresh_bucket: bool = False
@@ -60,6 +60,7 @@ class Workload:
         quick_count: for `--quick`.
         quick_size: for `--quick`.
         delay_ms: added to each reply of the server.
+        in_quick: whether it is among the workloads of `--quick`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Workload:
     quick_size: int
     operations: list[Operation] = field(default_factory=list)
     delay_ms: int = 0
+    in_quick: bool = True
 
     def measures(self, quick: bool) -> tuple[int, int]:
         """Count and size."""
@@ -94,6 +96,19 @@ def _transfers(hash_cold: float, upload: float, download: float) -> list[Operati
 
 
 _COLD, _UPLOAD, _DOWNLOAD = _transfers(6, 25, 20)
+
+
+def _manifests_of(name: str, count: int) -> list[Workload]:
+    """The manifest operations at another size than that of the targets: to see how times grow."""
+    told = [Operation("encode", "encode", None), Operation("decode", "decode", None)]
+    told.append(Operation("compare two", "compare", None))
+    merged = [Operation("merge", "merge", None)]
+    one, ten = "manifest, {count:,} entries", "manifests, 10 × {tenth:,}"
+    return [
+        Workload(f"manifest-{name}", one, "manifest", count, 0, count, 0, told, in_quick=False),
+        Workload(f"merge-{name}", ten, "manifests", count, 0, count, 0, merged, in_quick=False),
+    ]
+
 
 WORKLOADS = [
     Workload(
@@ -140,6 +155,8 @@ WORKLOADS = [
         ],
         delay_ms=30,
     ),
+    *_manifests_of("10k", 10_000),
+    *_manifests_of("100k", 100_000),
     Workload(
         "manifest",
         "manifest, {count:,} entries",

@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = [workload.name for workload in WORKLOADS]
-    parser.add_argument("--workloads", default=",".join(names), help=f"of {','.join(names)}")
+    parser.add_argument("--workloads", help=f"of {','.join(names)}; those with no target are not in --quick")
     parser.add_argument("--runs", type=int, help="pairs of runs (default 3; 1 with --quick)")
     parser.add_argument(
         "--delay-ms", type=int, help="added to each reply in the latency workload (default 30)"
@@ -48,7 +48,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--ours", default="rusty_attachments", help="the package to measure as ours")
     parser.add_argument("--no-ballast", action="store_true", help="don't hold touched memory")
     chosen = parser.parse_args()
-    unknown = set(chosen.workloads.split(",")) - set(names)
+    if chosen.workloads is None:
+        chosen.workloads = [workload.name for workload in WORKLOADS if workload.in_quick or not chosen.quick]
+    else:
+        chosen.workloads = chosen.workloads.split(",")
+    unknown = set(chosen.workloads) - set(names)
     if unknown:
         parser.error(f"no such workload: {', '.join(sorted(unknown))}")
     chosen.runs = chosen.runs or (1 if chosen.quick else 3)
@@ -228,7 +232,7 @@ def main() -> int:
     ):
         driver = Driver(chosen, server, Path(folder), Path(homes))
         for workload in WORKLOADS:
-            if workload.name in chosen.workloads.split(","):
+            if workload.name in chosen.workloads:
                 rows += driver.workload(workload)
         peers = None
         if chosen.peers:

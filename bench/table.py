@@ -12,13 +12,14 @@ class Row:
     """All runs of one operation.
 
     Attributes:
+        target: the least ratio; none for a row that is only told.
         limit_mb: peak RSS that ours may have.
         problem: why it could not be measured.
     """
 
     workload: str
     operation: str
-    target: float
+    target: Optional[float]
     limit_mb: Optional[int] = None
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     problem: Optional[str] = None
@@ -42,8 +43,10 @@ class Row:
         return self._ratio("bare")
 
     @property
-    def met(self) -> bool:
-        """Whether the time target holds; a failed run holds none."""
+    def met(self) -> Optional[bool]:
+        """Whether the time target holds, if there is one; a failed run holds none."""
+        if self.target is None:
+            return None
         return self.ratio is not None and self.ratio >= self.target
 
     @property
@@ -100,8 +103,8 @@ def cells(row: Row) -> list[str]:
         _pair(row, "requests", ",.0f"),
         ratio,
         bare,
-        f"≥ {row.target:g}×",
-        "met" if row.met else "missed",
+        "" if row.target is None else f"≥ {row.target:g}×",
+        "" if row.met is None else "met" if row.met else "missed",
     ]
 
 
@@ -140,5 +143,5 @@ def lines(rows: list[Row]) -> list[str]:
 
 def counts(rows: list[Row]) -> tuple[int, int]:
     """How many targets are met and missed: times and memory."""
-    verdicts = [row.met for row in rows] + [row.memory_met for row in rows if row.memory_met is not None]
+    verdicts = [row.met for row in rows] + [row.memory_met for row in rows]
     return verdicts.count(True), verdicts.count(False)
