@@ -6,5 +6,6 @@ use rusty_attachments::manifest;
 mod corpus;
 mod golden;
 mod invariants;
+mod large;
 mod properties;
 mod rules;

@@ -71,9 +71,7 @@ fn check_alike(manifests: &[&Manifest]) -> Result<()> {
 
 /// Entries of several tables as one table.
 fn gather(tables: &[&FileTable], places: &[Place]) -> FileTable {
-    let mut files = FileTable::with_capacity(places.len());
-    let length = |place: &Place| tables[place.table as usize].path(place.row as usize).as_bytes().len();
-    files.reserve_path_bytes(places.iter().map(length).sum());
+    let mut runs = Vec::new();
     let mut rest = places;
     while let Some(first) = rest.first() {
         // Entries that follow one another in a table are copied together: most do.
@@ -82,10 +80,10 @@ fn gather(tables: &[&FileTable], places: &[Place]) -> FileTable {
         };
         let run = rest.iter().enumerate().take_while(follows).count();
         let start = first.row as usize;
-        files.extend_from(tables[first.table as usize], start..start + run);
+        runs.push((tables[first.table as usize], start..start + run));
         rest = &rest[run..];
     }
-    files
+    FileTable::of_runs(&runs)
 }
 
 /// The directories of all manifests, without those that a file displaces; takes the files away that a directory displaces.

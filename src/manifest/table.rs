@@ -137,6 +137,9 @@ impl Offsets {
     }
 }
 
+/// From how many entries on a second thread is started to copy them.
+const WORTH_A_THREAD: usize = 50_000;
+
 /// The low half: for differences, which are right in it.
 #[allow(clippy::cast_possible_truncation, reason = "differences of offsets are compared modulo 2^32")]
 const fn narrow(offset: usize) -> u32 {
@@ -257,9 +260,54 @@ impl FileTable {
         apart == 0 && bytes == other.path_bytes.get(other_start..*other_end as usize)
     }
 
-    /// Makes room for paths of `bytes` bytes in all.
-    pub fn reserve_path_bytes(&mut self, bytes: usize) {
-        self.path_bytes.reserve_exact(bytes);
+    /// A table of stretches of others, one after the other. None of the stretches is empty.
+    #[must_use]
+    pub fn of_runs(runs: &[(&Self, Range<usize>)]) -> Self {
+        let entries = runs.iter().map(|(_, rows)| rows.len()).sum();
+        let path_bytes = runs.iter().map(|(table, rows)| table.path_span(rows).len()).sum();
+        let is_plain = runs.iter().all(|(table, _)| table.odd.is_empty() && table.runnable.is_empty());
+        if is_plain && entries >= WORTH_A_THREAD && u32::try_from(path_bytes).is_ok() {
+            return Self::of_plain_runs(runs, entries, path_bytes);
+        }
+        let mut files = Self::with_capacity(entries);
+        files.path_bytes.reserve_exact(path_bytes);
+        for (table, rows) in runs {
+            files.extend_from(table, rows.clone());
+        }
+        files
+    }
+
+    /// Most of what this takes is the first touch of the new memory, so two threads share it.
+    fn of_plain_runs(runs: &[(&Self, Range<usize>)], entries: usize, path_bytes: usize) -> Self {
+        std::thread::scope(|scope| {
+            let paths = scope.spawn(|| {
+                let mut bytes = Vec::with_capacity(path_bytes);
+                for (table, rows) in runs {
+                    bytes.extend_from_slice(&table.path_bytes[table.path_span(rows)]);
+                }
+                bytes
+            });
+            let mut files = Self::with_capacity(entries);
+            let mut end = 0;
+            for (table, rows) in runs {
+                let span = table.path_span(rows);
+                // The new offsets fit four bytes, as all of them were seen to; so do differences of old ones.
+                let shift = narrow(end).wrapping_sub(narrow(span.start));
+                let ends = rows.clone().map(|row| narrow(table.path_ends.get(row)).wrapping_add(shift));
+                files.path_ends.narrow.extend(ends);
+                files.hashes.extend_from_slice(&table.hashes[rows.clone()]);
+                files.sizes.extend_from_slice(&table.sizes[rows.clone()]);
+                files.mtimes.extend_from_slice(&table.mtimes[rows.clone()]);
+                end += span.len();
+            }
+            files.path_bytes = paths.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            files
+        })
+    }
+
+    /// Where the paths of entries stand.
+    fn path_span(&self, rows: &Range<usize>) -> Range<usize> {
+        self.path_start(rows.start)..self.path_start(rows.end)
     }
 
     /// A table of the given entries of this one, in the given order.
