@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 
 from . import _native
 from ._job_manifests import get_job_input_output_paths_by_asset_root
-from ._operation import store_arguments
+from ._operation import report_end, store_arguments
 from ._utils import _is_relative_to
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
 from .exceptions import AssetSyncCancelledError, PathOutsideDirectoryError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Logger = Union[logging.Logger, logging.LoggerAdapter[Any]]
     Callback = Callable[[ProgressReportMetadata], bool]
+
+CANCELLED = "File download cancelled."
 
 _Files = Sequence[BaseManifestPath]
 # A boto3 session; boto3 is no dependency.
@@ -180,7 +182,7 @@ def statistics(
         AssetSyncCancelledError: The callback asked to stop, however little was left to do by then.
     """
     if not tracker.continue_reporting:
-        raise AssetSyncCancelledError("File download cancelled.", tracker.get_summary_statistics())
+        raise AssetSyncCancelledError(CANCELLED, tracker.get_summary_statistics())
     if written and not reported:
         tracker.report_progress()
     tracker.total_time = time.perf_counter() - start
@@ -228,8 +230,7 @@ def download_files(
         DownloadOptions(file_conflict_resolution, in_order=True),
     )
     written: list[list[str]] = operation.run()
-    if progress_tracker is not None:
-        progress_tracker.report_progress()
+    report_end(progress_tracker, CANCELLED)
     return written[0]
 
 

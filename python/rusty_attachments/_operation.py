@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypedDict, TypeVar
 
 from ._native import wait
+from .exceptions import AssetSyncCancelledError
 
 if TYPE_CHECKING:
     from ._native import Operation
+    from .progress_tracker import ProgressTracker
 
 
 logger = logging.getLogger("rusty_attachments")
@@ -95,3 +97,11 @@ async def _settle(operation: Operation) -> None:
     except Exception:
         # The cancellation is on its way to the caller already.
         logger.warning("A callback of a cancelled call raised an exception.", exc_info=True)
+
+
+def report_end(progress_tracker: Optional[ProgressTracker], text: str) -> None:
+    """Reports once more at the end, and sees whether that cancelled the call."""
+    if progress_tracker is not None:
+        progress_tracker.report_progress()
+        if not progress_tracker.continue_reporting:
+            raise AssetSyncCancelledError(text, progress_tracker.get_summary_statistics())

@@ -7,10 +7,10 @@ from typing import Optional
 
 from . import _native
 from ._manifest_files import ManifestFiles
+from ._operation import report_end
 from ._upload_options import UploadOptions
 from ._utils import _join_s3_paths
 from .asset_manifests import BaseAssetManifest, hash_data
-from .exceptions import AssetSyncCancelledError
 from .models import S3_MANIFEST_FOLDER_NAME
 from .progress_tracker import ProgressTracker
 
@@ -70,11 +70,3 @@ class Snapshots(ManifestFiles):
         operation.run()
         report_end(progress_tracker, "File snapshot cancelled.")
         return (partial_key, hash_data(text, hash_alg))
-
-
-def report_end(progress_tracker: Optional[ProgressTracker], text: str) -> None:
-    """Reports once more at the end, and sees whether that cancelled the call."""
-    if progress_tracker is not None:
-        progress_tracker.report_progress()
-        if not progress_tracker.continue_reporting:
-            raise AssetSyncCancelledError(text, progress_tracker.get_summary_statistics())

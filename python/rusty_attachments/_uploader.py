@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import _native
 from ._manifest_files import ManifestPlacing, Metadata, make_document
-from ._operation import Begun, StoreArguments, store_arguments
-from ._snapshots import Snapshots, report_end
+from ._operation import Begun, StoreArguments, report_end, store_arguments
+from ._snapshots import Snapshots
 from ._upload_options import UploadOptions
 from ._utils import _is_relative_to, _join_s3_paths
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm

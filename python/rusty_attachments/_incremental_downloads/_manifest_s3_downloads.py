@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, Optional
 
 from .._download_files import (
+    CANCELLED,
     DownloadOptions,
     _ensure_paths_within_directory,
     as_manifest,
@@ -24,6 +25,7 @@ from .._download_files import (
     new_tracker,
 )
 from .._job_manifests import _fetch, _get_output_manifest_prefix, _list_output_manifests
+from .._operation import report_end
 from .._path_mapping import _PathMappingRuleApplier
 from ..asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm, hash_data
 from ..exceptions import PathOutsideDirectoryError
@@ -265,7 +267,7 @@ def _download_manifest_paths(
         DownloadOptions(file_conflict_resolution, in_order=True),
     )
     operation.run()
-    tracker.report_progress()
+    report_end(tracker, CANCELLED)
 
 
 def _by_anchor(entries: Iterable[BaseManifestPath]) -> dict[str, list[BaseManifestPath]]:
