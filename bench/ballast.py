@@ -10,11 +10,12 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-_BLOCK_BYTES = 256 * 1024 * 1024
-_GIB = 1024 * 1024 * 1024
+from plan import GIB, MIB
+
+_BLOCK_BYTES = 256 * MIB
 
 #: What stays free for everything else.
-_LEFT_FREE_BYTES = 3 * _GIB
+_LEFT_FREE_BYTES = 3 * GIB
 
 
 def _available_bytes() -> int:

@@ -84,7 +84,7 @@ fn hash(piece: &Piece, block: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-/// Sends nothing but the head; gives the length of the reply's body.
+/// Reads the head of a reply, and gives the length of its body; an error where it is no success.
 fn read_head(connection: &mut BufReader<TcpStream>) -> Result<u64> {
     let (mut length, mut line) = (0, String::new());
     loop {

@@ -17,7 +17,7 @@ from ._utils import _is_relative_to
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
 from .exceptions import AssetSyncCancelledError, PathOutsideDirectoryError
 from .models import Attachments, FileConflictResolution, JobAttachmentS3Settings
-from .os_file_permission import FileSystemPermissionSettings, _set_fs_group_for_posix, posix_permissions
+from .os_file_permission import FileSystemPermissionSettings, posix_permissions
 from .progress_tracker import (
     DownloadSummaryStatistics,
     ProgressReportMetadata,
@@ -100,25 +100,6 @@ def _resolution_name(resolution: Optional[FileConflictResolution]) -> str:
     name = getattr(resolution, "name", None)
     known = isinstance(resolution, Enum) and name in ("SKIP", "OVERWRITE", "CREATE_COPY", "RESUME")
     return str(name) if known else str(resolution)
-
-
-def _set_fs_group(
-    file_paths: list[str],
-    local_root: str,
-    fs_permission_settings: FileSystemPermissionSettings,
-) -> None:
-    """Adds a group and permission bits to files and to each directory from the root down to them.
-
-    Args:
-        file_paths: Files below the root.
-        local_root: The root.
-        fs_permission_settings: The group and the bits.
-
-    Raises:
-        TypeError: The settings are for another system.
-        PathOutsideDirectoryError: A file is not below the root.
-    """
-    _set_fs_group_for_posix(file_paths, local_root, fs_permission_settings)
 
 
 def _ensure_paths_within_directory(root_path: str, paths_relative_to_root: Iterable[str]) -> None:

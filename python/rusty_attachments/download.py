@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Optional
 from ._download_files import (
     DownloadOptions,
     _ensure_paths_within_directory,
-    _set_fs_group,
     begin_download,
     download_file,
     download_files,
@@ -43,6 +42,7 @@ from .asset_manifests.operations import (
 )
 from .models import FileConflictResolution
 from .os_file_permission import FileSystemPermissionSettings
+from .os_file_permission import _set_fs_group_for_posix as _set_fs_group
 from .progress_tracker import DownloadSummaryStatistics, ProgressTracker
 
 if TYPE_CHECKING:

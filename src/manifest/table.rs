@@ -116,21 +116,6 @@ impl Offsets {
         self.narrow.get(index).map_or_else(|| usize_of(self.wide[index - self.narrow.len()]), |offset| *offset as usize)
     }
 
-    /// Appends offsets of another list, as they are where what is at `from` there comes to be at `to` here. Gives false and
-    /// appends nothing where four bytes don't hold one of them.
-    fn extend_shifted(&mut self, other: &Self, rows: Range<usize>, from: usize, to: usize) -> bool {
-        let Some(offsets) = other.narrow.get(rows) else { return false };
-        let last = offsets.last().map_or(to, |last| *last as usize - from + to);
-        let (Ok(from), Ok(to), Ok(_)) = (u32::try_from(from), u32::try_from(to), u32::try_from(last)) else {
-            return false;
-        };
-        if !self.wide.is_empty() {
-            return false;
-        }
-        self.narrow.extend(offsets.iter().map(|offset| offset - from + to));
-        true
-    }
-
     fn truncate(&mut self, length: usize) {
         self.wide.truncate(length.saturating_sub(self.narrow.len()));
         self.narrow.truncate(length);
@@ -215,28 +200,6 @@ impl FileTable {
         }
     }
 
-    /// Appends entries of another table that follow one another: a copy of each column where they are plain.
-    ///
-    /// # Panics
-    /// Like a slice, where there are no such entries.
-    pub fn extend_from(&mut self, other: &Self, rows: Range<usize>) {
-        if rows.is_empty() {
-            return;
-        }
-        let is_plain = other.odd.is_empty() && other.runnable.is_empty();
-        let (start, end) = (other.path_start(rows.start), other.path_ends.get(rows.end - 1));
-        if !is_plain || !self.path_ends.extend_shifted(&other.path_ends, rows.clone(), start, self.path_bytes.len()) {
-            for row in rows {
-                self.push_from(other, row);
-            }
-            return;
-        }
-        self.path_bytes.extend_from_slice(&other.path_bytes[start..end]);
-        self.hashes.extend_from_slice(&other.hashes[rows.clone()]);
-        self.sizes.extend_from_slice(&other.sizes[rows.clone()]);
-        self.mtimes.extend_from_slice(&other.mtimes[rows]);
-    }
-
     /// Whether entries have the paths, in the same order, of as many entries of another table from `other_row` on. False also
     /// where that can't be told at once; such entries are to be compared one by one.
     ///
@@ -260,33 +223,34 @@ impl FileTable {
         apart == 0 && bytes == other.path_bytes.get(other_start..*other_end as usize)
     }
 
-    /// A table of stretches of others, one after the other. None of the stretches is empty.
+    /// A table of stretches of others, one after the other: a copy of each column where they are plain.
     #[must_use]
     pub fn of_runs(runs: &[(&Self, Range<usize>)]) -> Self {
         let entries = runs.iter().map(|(_, rows)| rows.len()).sum();
         let path_bytes = runs.iter().map(|(table, rows)| table.path_span(rows).len()).sum();
         let is_plain = runs.iter().all(|(table, _)| table.odd.is_empty() && table.runnable.is_empty());
-        if is_plain && entries >= WORTH_A_THREAD && u32::try_from(path_bytes).is_ok() {
+        if is_plain && u32::try_from(path_bytes).is_ok() {
             return Self::of_plain_runs(runs, entries, path_bytes);
         }
         let mut files = Self::with_capacity(entries);
         files.path_bytes.reserve_exact(path_bytes);
         for (table, rows) in runs {
-            files.extend_from(table, rows.clone());
+            rows.clone().for_each(|row| files.push_from(table, row));
         }
         files
     }
 
-    /// Most of what this takes is the first touch of the new memory, so two threads share it.
+    /// Most of what this takes is the first touch of the new memory: where there is much of it, two threads share it.
     fn of_plain_runs(runs: &[(&Self, Range<usize>)], entries: usize, path_bytes: usize) -> Self {
+        let copy_paths = || {
+            let mut bytes = Vec::with_capacity(path_bytes);
+            for (table, rows) in runs {
+                bytes.extend_from_slice(&table.path_bytes[table.path_span(rows)]);
+            }
+            bytes
+        };
         std::thread::scope(|scope| {
-            let paths = scope.spawn(|| {
-                let mut bytes = Vec::with_capacity(path_bytes);
-                for (table, rows) in runs {
-                    bytes.extend_from_slice(&table.path_bytes[table.path_span(rows)]);
-                }
-                bytes
-            });
+            let paths = (entries >= WORTH_A_THREAD).then(|| scope.spawn(copy_paths));
             let mut files = Self::with_capacity(entries);
             let mut end = 0;
             for (table, rows) in runs {
@@ -300,7 +264,10 @@ impl FileTable {
                 files.mtimes.extend_from_slice(&table.mtimes[rows.clone()]);
                 end += span.len();
             }
-            files.path_bytes = paths.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            files.path_bytes = match paths {
+                Some(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                None => copy_paths(),
+            };
             files
         })
     }
