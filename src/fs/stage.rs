@@ -92,7 +92,9 @@ impl StagedFile {
     /// # Errors
     /// [`Error::Io`] naming the target.
     pub fn reserve(&self, size_bytes: u64) -> Result<()> {
-        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, size_bytes) {
+        let outcome = room_in_memory(&self.file, size_bytes)
+            .unwrap_or_else(|| rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, size_bytes));
+        match outcome {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => Ok(()),
             Err(error) => Err(Error::io("make room for", self.target.path(), error)),
         }
@@ -260,6 +262,32 @@ fn copy_in_kernel(_source: &File, _target: &File, _offset: u64, _length: u64) ->
     Err(Errno::NOSYS)
 }
 
+/// Whether a file system that is memory (tmpfs) has room for a file; `None` on others. To set it aside there takes each page
+/// at once, on one thread, while everyone who writes to the file waits: the writers take them as they go.
+#[cfg(target_os = "linux")]
+fn room_in_memory(file: &File, size_bytes: u64) -> Option<rustix::io::Result<()>> {
+    const TMPFS: u64 = 0x0102_1994; // `f_type` of statfs(2)
+    let stat = rustix::fs::fstatfs(file).ok()?;
+    #[allow(
+        clippy::cast_sign_loss,
+        clippy::cast_lossless,
+        clippy::unnecessary_cast,
+        reason = "the types differ by target"
+    )]
+    let (file_system_type, block_bytes) = (stat.f_type as u64, stat.f_bsize as u64);
+    if file_system_type != TMPFS {
+        return None;
+    }
+    // Without a limit of its own it says 0 blocks.
+    let has_room = stat.f_blocks == 0 || stat.f_bavail.saturating_mul(block_bytes) >= size_bytes;
+    Some(if has_room { Ok(()) } else { Err(Errno::NOSPC) })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn room_in_memory(_file: &File, _size_bytes: u64) -> Option<rustix::io::Result<()>> {
+    None
+}
+
 /// What tells this process's temporary files from those of an earlier one with the same number, as containers have them.
 fn process_mark() -> &'static str {
     static MARK: OnceLock<String> = OnceLock::new();
@@ -315,4 +343,23 @@ fn is_older_than(stat: &rustix::fs::Stat, age: Duration) -> bool {
     let changed = super::open::FileStamp::from_stat(stat).ctime_ns;
     let now = UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::try_from(changed).is_ok_and(|changed| Duration::from_nanos(changed) + age < now)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fs::target::TargetRoot;
+    use crate::path::ManifestPath;
+
+    #[test]
+    fn a_file_that_no_disk_holds_is_refused_at_once() {
+        // tmpfs is asked another way than disks are.
+        for folder in [std::env::temp_dir(), "/dev/shm".into()].iter().filter(|folder| folder.is_dir()) {
+            let root = tempfile::tempdir_in(folder).unwrap();
+            let target = TargetRoot::open(root.path()).unwrap().target(ManifestPath::from_wtf8(b"big")).unwrap();
+            let staged = target.stage().unwrap();
+            staged.reserve(1024 * 1024).unwrap();
+            let error = staged.reserve(1 << 60).unwrap_err().to_string();
+            assert!(error.contains("make room for") && error.contains("big"), "{error}");
+        }
+    }
 }
