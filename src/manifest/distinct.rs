@@ -1,6 +1,6 @@
 //! Entries of one or several tables by path, each path once.
 
-use super::table::FileTable;
+use super::table::{FileTable, WORTH_A_THREAD};
 use crate::path::ManifestPath;
 
 /// Where an entry stands: table and row.
@@ -59,14 +59,38 @@ impl<'a> DistinctPaths<'a> {
             // Manifests that are put together mostly overlap; a small hash table stays near the processor.
             slots: vec![0; slots_for(longest.max(all / 2))],
         };
-        for (number, table) in (0..).zip(tables) {
-            distinct.take_in(number, table);
+        if tables.len() > 1 && all >= WORTH_A_THREAD {
+            distinct.take_in_hashed_ahead(tables);
+        } else {
+            for (number, table) in (0..).zip(tables) {
+                distinct.take_in(number, table, |row| hash_of(table.path(row)));
+            }
         }
         distinct
     }
 
+    /// Goes through tables whose paths another thread hashes, a table or two ahead. It hashes those that turn out to go on
+    /// like earlier ones, too: that costs nobody's time.
+    fn take_in_hashed_ahead(&mut self, tables: &[&FileTable]) {
+        std::thread::scope(|scope| {
+            let (sender, ahead) = std::sync::mpsc::sync_channel(1);
+            scope.spawn(move || {
+                for table in tables {
+                    let hashes: Vec<u64> = (0..table.len()).map(|row| hash_of(table.path(row))).collect();
+                    if sender.send(hashes).is_err() {
+                        return; // the other thread has panicked
+                    }
+                }
+            });
+            // Ends early only where the hashing thread panics, and then the scope does.
+            for ((number, table), hashes) in (0..).zip(tables).zip(ahead) {
+                self.take_in(number, table, |row| hashes[row]);
+            }
+        });
+    }
+
     /// Goes through one table.
-    fn take_in(&mut self, number: u32, table: &FileTable) {
+    fn take_in(&mut self, number: u32, table: &FileTable, hash_of: impl Fn(usize) -> u64) {
         let mut row = 0;
         // Where the next path stands if the table goes on like the one that had the last path: mostly it does.
         let mut expected = usize::MAX;
@@ -88,7 +112,7 @@ impl<'a> DistinctPaths<'a> {
             // Hashes first: they need no slots, and the looks at distant slots that follow don't wait for them.
             let rows = row..table.len().min(row + BATCH);
             for (hash, row) in hashes.iter_mut().zip(rows.clone()) {
-                *hash = hash_of(table.path(row));
+                *hash = hash_of(row);
             }
             // Looks that don't wait for each other bring the slots near.
             let mask = self.slots.len() - 1;

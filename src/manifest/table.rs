@@ -122,8 +122,8 @@ impl Offsets {
     }
 }
 
-/// From how many entries on a second thread is started to copy them.
-const WORTH_A_THREAD: usize = 50_000;
+/// From how many entries on a second thread is worth starting.
+pub(super) const WORTH_A_THREAD: usize = 50_000;
 
 /// The low half: for differences, which are right in it.
 #[allow(clippy::cast_possible_truncation, reason = "differences of offsets are compared modulo 2^32")]
