@@ -98,9 +98,13 @@ class Side:
         keywords.setdefault("s3_max_pool_connections", 1 if self.package == THEIRS else 50)
         return made("farm-1", "queue-1", self.settings, session=self.session, **keywords)
 
-    def uploader(self) -> Any:
+    def uploader(self, connections: int = 50, multiplier: int = 20) -> Any:
         made = module(self.package, "upload").S3AssetUploader
-        return made(self.session, s3_max_pool_connections=50, small_file_threshold_multiplier=20)
+        return made(
+            self.session,
+            s3_max_pool_connections=connections,
+            small_file_threshold_multiplier=multiplier,
+        )
 
     def manifests(self, tree: Path) -> Any:
         """The tree's files as a submission hashes them, with output directories."""
@@ -287,6 +291,106 @@ def test_single_files_bytes_and_questions_are_alike(rig, session, tree, tmp_path
     theirs, ours = both(rig, tmp_path, session, work)
     assert theirs["there"] == [True, False]
     assert_same(theirs, ours)
+
+
+def test_what_is_made_of_a_manifest_before_its_upload_is_alike(rig, session, tree, tmp_path):
+    def work(side: Side) -> Any:
+        manifest, uploader = side.manifests(tree)[0].asset_manifest, side.uploader()
+        folder = str(side.written)
+        gathered = [
+            uploader._gather_upload_metadata(manifest, root, "input", location)
+            for root, location in ((tree, None), (Path("/a/../ü"), "some location"), (Path("."), ""))
+        ]
+        named = [
+            uploader._get_hashed_file_name_from_root_str(manifest, root, suffix)
+            for root, suffix in (("/x", "input"), ("", ""), ("C:\\ü 😀", "output.json"))
+        ]
+        uploader._write_local_manifest(folder, "first", "root/Manifests/first", manifest)
+        uploader._write_local_manifest(folder, "it's", "root/ü/it's", manifest, "some root")
+        uploader._write_local_manifest_s3_mapping(folder, "first", "again\n")
+        uploader._write_local_manifest_s3_mapping(folder, "first", "elsewhere", "some root_manifests")
+        written = uploader._write_local_input_manifest(folder, "third", manifest, "")
+        with pytest.raises(FileNotFoundError) as error:
+            uploader._write_local_manifest_s3_mapping(folder, "first", "key", "no such folder")
+        return {
+            "gathered": [(algorithm.value, text, name) for algorithm, text, name in gathered],
+            "named": [(algorithm.value, name) for algorithm, name in named],
+            "written": str(written.relative_to(side.written)),
+            "error": str(error.value).replace(str(side.written), ""),
+            "files": side.local_files(),
+        }
+
+    theirs, ours = both(rig, tmp_path, session, work)
+    assert theirs["files"]["manifests/manifest_s3_mapping"].count(b"\n") == 3
+    assert_same(theirs, ours)
+
+
+def test_the_uploaders_questions_about_files_are_alike(rig, session, tree, tmp_path):
+    def work(side: Side) -> Any:
+        manifest, uploader = side.manifests(tree)[0].asset_manifest, side.uploader()
+        limits = (-1, 0, 17, 3 * MIB, 8 * MIB, 1 << 60)
+        lanes = [uploader._separate_files_by_size(manifest.paths, limit) for limit in limits]
+        first = manifest.paths[0]
+        within = [
+            uploader._is_file_within_directory(tree / name, folder)
+            for name in ("sub/file 00.exr", "link", "link out", "sub/../../outside", "missing", ".")
+            for folder in (tree, tree / "sub", tmp_path, tree / "no such folder")
+        ]
+        return {
+            "lanes": [[[file.path for file in lane] for lane in pair] for pair in lanes],
+            "keys": [
+                uploader._generate_s3_upload_key(first, manifest.hashAlg, prefix)
+                for prefix in ("", "a", "a/b/", "/a", "ü//b")
+            ],
+            "within": within,
+        }
+
+    theirs, ours = both(rig, tmp_path, session, work)
+    assert [len(small) for small, _ in theirs["lanes"]] == [0, 1, 6, 68, 69, 70]
+    assert set(theirs["within"]) == {True, False}
+    assert_same(theirs, ours)
+
+
+def test_the_files_of_a_manifest_are_uploaded_alike(rig, session, tree, tmp_path):
+    def work(side: Side) -> Any:
+        manifest = side.manifests(tree)[0].asset_manifest
+        place = (BUCKET, tree, side.settings.full_cas_prefix())
+        requests = []
+        for force in (None, None, True):
+            rig.reset()
+            progress = module(side.package, "progress_tracker")
+            tracker = progress.ProgressTracker(progress.ProgressStatus.UPLOAD_IN_PROGRESS, 70, 1)
+            tracker.total_time = 1.0
+            # One connection: two threads of the reference may send one content at the same time.
+            uploader = side.uploader(connections=1, multiplier=1)
+            returned = uploader.upload_input_files(manifest, *place, tracker, str(side.cache), force)
+            sent = rig.count("PutObject") + rig.count("CreateMultipartUpload")
+            requests.append((returned, sent, counts(tracker.get_summary_statistics())))
+        return {"requests": requests, "bucket": side.bucket(), "rows": side.rows(), "log": side.log()}
+
+    assert_same(*both(rig, tmp_path, session, work))
+
+
+def test_snapshots_of_one_manifest_are_alike(rig, session, tree, tmp_path):
+    def work(side: Side) -> Any:
+        manifest = side.manifests(tree)[0].asset_manifest
+        folder, empty = tmp_path / side.package / "snapshot", tmp_path / "empty root"
+        empty.mkdir(exist_ok=True)
+        arguments = [
+            {},
+            {"partial_manifest_prefix": "a/b", "manifest_name_suffix": "output"},
+            {"manifest_file_name": "named", "source_root": empty, "asset_root": tree},
+        ]
+        returned = [
+            side.uploader()._snapshot_assets(folder, manifest, **{"source_root": tree, **keywords})
+            for keywords in arguments
+        ]
+        files = {
+            str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        }
+        return {"returned": returned, "files": files}
+
+    assert_same(*both(rig, tmp_path, session, work))
 
 
 def test_one_object_at_a_time_is_alike(rig, session, tree, tmp_path):

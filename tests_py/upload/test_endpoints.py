@@ -122,6 +122,22 @@ def test_checksums_that_s3_does_not_ask_for_can_be_left_out(rig, upload, stored,
     assert not any(sent.values()), sent
 
 
+def test_small_files_and_a_large_one_go_at_the_same_time(rig, upload, stored, tree):
+    (tree / "large").write_bytes(os.urandom(3 * PART))
+    slow = [("PutObject", 100), ("UploadPart", 500)]
+    rig.rules(*({"operation": name, "fault": {"kind": "delay", "ms": ms}} for name, ms in slow))
+    rig.config(log=True)
+    few = S3AssetUploader(s3_max_pool_connections=50, small_file_threshold_multiplier=1)
+    upload(tree, uploader=few)
+    assert len(stored()) == 301
+    # Requests in the order of their coming; the manifest is the last.
+    order = [row["operation"] for row in rig.log() if "/Data/" in row["key"]]
+    puts = [place for place, name in enumerate(order) if name == "PutObject"]
+    assert len(puts) == 300
+    assert order.index("CreateMultipartUpload") < puts[-1], "the large file did not wait for the small ones"
+    assert order.index("CompleteMultipartUpload") > puts[0], "nor the small ones for the large one"
+
+
 def test_sizes_around_a_part_arrive_as_they_were(upload, stored, tmp_path):
     root = tmp_path / "sizes"
     root.mkdir()
