@@ -1,13 +1,15 @@
 //! Getting one object's contents out of the store: checked against size and hash before anyone sees them.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::PART_BYTES;
+use super::arriving::{Arriving, HasherInTurn};
 use super::buffers::Buffers;
 use super::context::{CancellationToken, Context, LogLevel};
 use super::limits::Limits;
@@ -16,14 +18,18 @@ use super::tasks::{blocking, finished};
 use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};
 use crate::fs::stage::StagedFile;
 use crate::hash::{ContentHash, Hasher};
-use crate::store::{ObjectKey, ObjectStore};
+use crate::store::{ObjectBody, ObjectKey, ObjectStore};
 
 /// How often a body that breaks off is asked for again. Requests that fail before their body are the store's to repeat.
 const BODY_ATTEMPTS: u32 = 8;
 /// How often contents that are wrong are fetched again: a second copy that is wrong too is what S3 has.
 const WRONG_CONTENT_ATTEMPTS: u32 = 2;
-/// How many ranges of an object are under way at the least, and at the start.
-const FEWEST_RANGES: usize = 3;
+/// How many ranges of an object are under way at the start.
+const FIRST_RANGES: usize = 2;
+/// How many at the least. One at a time is hashed as it comes; of more, all but the first are kept and hashed later.
+const FEWEST_RANGES: usize = 1;
+/// How many ranges may have come and wait for the disk while others come.
+const WRITTEN_BEHIND: usize = 1;
 /// A range that comes in less, 8 MiB at 260 MB/s, shows a network that is faster than what is done with the bytes: more at a
 /// time would only grow cold in memory. S3 gives a connection about 90 MB/s (its guide "Performance design patterns").
 const SWIFT_RANGE: Duration = Duration::from_millis(32);
@@ -102,11 +108,33 @@ impl Downloader {
     }
 
     async fn whole_body(&self, download: &ObjectDownload, object: &ObjectKey) -> Result<Received, Failure> {
-        let received = self.whole_or_range(download, object, None, &self.context.cancel).await?;
+        let received = self.unless(&self.context.cancel, self.body_in_memory(download, object)).await??;
         if let Some(found) = &received.hash {
             check_hash(download, object, found)?;
         }
         Ok(received)
+    }
+
+    /// Fetches contents that fit one request into a staged file, which is made once there is room, and checks them.
+    ///
+    /// # Errors
+    /// As [`Downloader::fetch_whole`], and where the file can't be made or written.
+    pub async fn fetch_part<S>(&self, download: &ObjectDownload, stage: S) -> Result<Arc<StagedFile>>
+    where
+        S: FnOnce() -> Result<StagedFile> + Send + 'static,
+    {
+        let stop = &self.context.cancel;
+        let _room = self.unless(stop, self.limits.bytes(download.size_bytes)).await.map_err(Failure::into_error)?;
+        let staged = Arc::new(blocking(stage).await?);
+        let attempt = async |object: &ObjectKey| {
+            let place = Place { object: object.clone(), staged: Arc::clone(&staged), at: 0, stop: stop.clone() };
+            let (turn, hashed) = Turn::take(first_hasher(), mpsc::unbounded_channel().0);
+            let counted = self.range(download, &place, 0..download.size_bytes, turn).await?;
+            self.check(download, object, hashed).await?;
+            Ok(counted)
+        };
+        self.repeat(download, attempt).await?.keep();
+        Ok(staged)
     }
 
     /// Fetches contents of any size in ranges, several at once, into a staged file at an offset, and checks them. When this
@@ -141,16 +169,17 @@ impl Downloader {
         outcome
     }
 
-    /// Keeps ranges coming and hashes them in their order.
+    /// Keeps ranges coming; the hasher goes from each to the next.
     async fn ranges_in_order(
         &self,
         download: &ObjectDownload,
         place: &Place,
         under_way: &mut VecDeque<RangeTask>,
     ) -> Result<Counted, Failure> {
-        let mut hasher = Hasher::new();
         let mut counted = Counted::new(&self.context.progress);
-        let (mut start, mut most) = (0, FEWEST_RANGES);
+        let mut hasher = first_hasher();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let (mut start, mut coming, mut most) = (0, 0, FIRST_RANGES);
         loop {
             let length = PART_BYTES.min(download.size_bytes - start);
             if length == 0 && under_way.is_empty() {
@@ -161,60 +190,81 @@ impl Downloader {
                 biased;
                 () = place.stop.cancelled() => return Err(cancelled()),
                 done = first_done(under_way), if !under_way.is_empty() => {
-                    let first = under_way.pop_front();
-                    let (received, took) = done?;
-                    most = if took < SWIFT_RANGE { FEWEST_RANGES.max(most - 1) } else { most + 1 };
-                    counted.absorb(received.counted);
-                    hasher = self.hash_pieces(hasher, received.pieces).await?;
-                    drop(first);
+                    under_way.pop_front();
+                    counted.absorb(done?);
                 }
-                room = self.limits.bytes(length), if length > 0 && under_way.len() < most => {
-                    let task = self.clone().range_task(download.clone(), place.clone(), start);
+                Some(took) = told.recv() => {
+                    coming -= 1;
+                    most = if took < SWIFT_RANGE { FEWEST_RANGES.max(most - 1) } else { most + 1 };
+                }
+                room = self.limits.bytes(length), if length > 0 && coming < most && under_way.len() < most + WRITTEN_BEHIND => {
+                    let (turn, next) = Turn::take(hasher, tell.clone());
+                    let task = self.clone().range_task(download.clone(), place.clone(), start..start + length, turn);
                     under_way.push_back(RangeTask { task: tokio::spawn(task), _room: room });
+                    hasher = next;
                     start += length;
+                    coming += 1;
                 }
             }
         }
-        if self.verify == Verify::Hash {
-            check_hash(download, &place.object, &hasher.finish())?;
-        }
+        self.check(download, &place.object, hasher).await?;
         Ok(counted)
     }
 
-    /// Fetches one range and writes it where it belongs. Gives what came, and how long that took to come.
-    async fn range_task(self, download: ObjectDownload, place: Place, start: u64) -> Result<ReceivedIn, Failure> {
-        let length = PART_BYTES.min(download.size_bytes - start);
-        let since = Instant::now();
-        let received = self.one_range(&download, &place, start..start + length).await?;
-        let took = since.elapsed();
-        write(place.staged, received.pieces.clone(), place.at + start).await.map_err(Failure::Final)?;
-        Ok((received, took))
-    }
-
-    async fn hash_pieces(&self, mut hasher: Hasher, pieces: Vec<Bytes>) -> Result<Hasher, Failure> {
+    async fn check(&self, download: &ObjectDownload, object: &ObjectKey, hasher: HasherInTurn) -> Result<(), Failure> {
         if self.verify != Verify::Hash {
-            return Ok(hasher);
+            return Ok(());
         }
-        let work = move || {
-            for piece in &pieces {
-                hasher.update(piece);
-            }
-            Ok(hasher)
-        };
-        blocking(work).await.map_err(Failure::Final)
+        // Without its hasher a range before has failed, and that is what is told.
+        let hasher = hasher.await.map_err(|_| cancelled())?;
+        check_hash(download, object, &hasher.finish())
     }
 
-    /// One range, asked for again where its body breaks off.
-    async fn one_range(
+    async fn range_task(
+        self,
+        download: ObjectDownload,
+        place: Place,
+        bytes: Range<u64>,
+        turn: Turn,
+    ) -> Result<Counted, Failure> {
+        self.range(&download, &place, bytes, turn).await
+    }
+
+    /// Fetches one range to where it belongs. When this returns, nothing writes there any more.
+    async fn range(
         &self,
         download: &ObjectDownload,
         place: &Place,
-        range: std::ops::Range<u64>,
-    ) -> Result<Received, Failure> {
+        bytes: Range<u64>,
+        turn: Turn,
+    ) -> Result<Counted, Failure> {
+        let hasher = (self.verify == Verify::Hash).then_some(turn.hasher);
+        let to = (&place.staged, place.at + bytes.start);
+        let mut arriving = Arriving::new(to, bytes.end - bytes.start, hasher, (&self.buffers, &self.context.progress));
+        let since = Instant::now();
+        if let Err(failure) = self.all_of_range(download, place, bytes, &mut arriving).await {
+            arriving.give_up().await;
+            return Err(failure);
+        }
+        // Nobody listens where the download has failed meanwhile, or is of one range.
+        let _ = turn.came.send(since.elapsed());
+        arriving.finish(turn.next).await.map_err(Failure::Final)
+    }
+
+    /// Asks for a range, and for the rest of it where its body breaks off.
+    async fn all_of_range(
+        &self,
+        download: &ObjectDownload,
+        place: &Place,
+        bytes: Range<u64>,
+        arriving: &mut Arriving,
+    ) -> Result<(), Failure> {
         let mut broken = 0;
         loop {
-            match self.whole_or_range(download, &place.object, Some(range.clone()), &place.stop).await {
-                Err(Failure::Body(error)) => {
+            let rest = bytes.start + arriving.received()..bytes.end;
+            let asked = self.body_into_file(download, &place.object, rest, arriving);
+            match self.unless(&place.stop, asked).await? {
+                Err(Failure::Body(error)) if arriving.missing() > 0 => {
                     broken += 1;
                     if broken >= BODY_ATTEMPTS {
                         return Err(Failure::Final(error));
@@ -226,29 +276,57 @@ impl Downloader {
         }
     }
 
-    async fn whole_or_range(
+    async fn body_into_file(
         &self,
         download: &ObjectDownload,
         object: &ObjectKey,
-        range: Option<std::ops::Range<u64>>,
-        stop: &CancellationToken,
-    ) -> Result<Received, Failure> {
-        self.unless(stop, self.body(download, object, range)).await?
+        bytes: Range<u64>,
+        arriving: &mut Arriving,
+    ) -> Result<(), Failure> {
+        let _permit = self.limits.request().await;
+        let range = (bytes != (0..download.size_bytes)).then_some(bytes);
+        let mut body = self.reply(download, object, range).await?;
+        while let Some(piece) = self.next_piece(&mut body).await? {
+            if !arriving.push(piece).await.map_err(Failure::Final)? {
+                return Err(self.broke_off(object, arriving.received(), &body));
+            }
+        }
+        if arriving.missing() > 0 {
+            return Err(self.broke_off(object, arriving.received(), &body));
+        }
+        self.limits.report(self.store.as_ref());
+        Ok(())
     }
 
-    /// One request and its body. Bytes are counted as they come.
-    async fn body(
+    /// A whole body, hashed as it comes. Bytes are counted as they come.
+    async fn body_in_memory(&self, download: &ObjectDownload, object: &ObjectKey) -> Result<Received, Failure> {
+        let _permit = self.limits.request().await;
+        let mut body = self.reply(download, object, None).await?;
+        let hasher = (self.verify == Verify::Hash).then(Hasher::new);
+        let mut receiving = Receiving::new(&self.buffers, &self.context.progress, body.length_bytes, hasher);
+        while let Some(piece) = self.next_piece(&mut body).await? {
+            if !receiving.push(&piece) {
+                break;
+            }
+        }
+        if !receiving.is_complete() {
+            return Err(self.broke_off(object, receiving.received, &body));
+        }
+        self.limits.report(self.store.as_ref());
+        Ok(receiving.finish())
+    }
+
+    /// The reply to one request, if it is as long as it should be.
+    async fn reply(
         &self,
         download: &ObjectDownload,
         object: &ObjectKey,
-        range: Option<std::ops::Range<u64>>,
-    ) -> Result<Received, Failure> {
-        let _permit = self.limits.request().await;
+        range: Option<Range<u64>>,
+    ) -> Result<ObjectBody, Failure> {
         let expected = range.as_ref().map_or(download.size_bytes, |range| range.end - range.start);
-        let is_whole = range.is_none();
         // Errors before the body are final: the store has repeated what is worth it.
         let answer = self.store.get(object, range, S3Action::DownloadingFile).await;
-        let mut body = answer.map_err(|error| match error {
+        let body = answer.map_err(|error| match error {
             Error::Integrity(_) => Failure::Wrong(error),
             _ => Failure::Final(error),
         })?;
@@ -256,27 +334,20 @@ impl Downloader {
         {
             return Err(Failure::Wrong(wrong_size(download, object, body.info.size_bytes)));
         }
-        // Ranges are hashed in their order, once they are all there.
-        let hasher = (is_whole && self.verify == Verify::Hash).then(Hasher::new);
-        let mut receiving = Receiving::new(&self.buffers, &self.context.progress, body.length_bytes, hasher);
-        loop {
-            match body.chunks.next_chunk().await {
-                Ok(Some(piece)) if receiving.push(&piece) => {}
-                Ok(None) if receiving.is_complete() => break,
-                Ok(_) => {
-                    let received = receiving.received;
-                    let text = format!("the body ended after {received} of {} bytes", body.length_bytes);
-                    self.limits.complain();
-                    return Err(Failure::Body(cut_off(object, text)));
-                }
-                Err(error) => {
-                    self.limits.complain();
-                    return Err(Failure::Body(error));
-                }
-            }
-        }
-        self.limits.report(self.store.as_ref());
-        Ok(receiving.finish())
+        Ok(body)
+    }
+
+    async fn next_piece(&self, body: &mut ObjectBody) -> Result<Option<Bytes>, Failure> {
+        body.chunks.next_chunk().await.map_err(|error| {
+            self.limits.complain();
+            Failure::Body(error)
+        })
+    }
+
+    fn broke_off(&self, object: &ObjectKey, received: u64, body: &ObjectBody) -> Failure {
+        self.limits.complain();
+        let details = format!("the body ended after {received} of {} bytes", body.length_bytes);
+        Failure::Body(S3ClientError::new(S3Action::DownloadingFile, &object.bucket, &object.key, details).into())
     }
 
     /// Tries again what is worth it, and the other key where the first has nothing.
@@ -352,17 +423,6 @@ fn check_hash(download: &ObjectDownload, object: &ObjectKey, found: &ContentHash
     Err(Failure::Wrong(error.into()))
 }
 
-async fn write(staged: Arc<StagedFile>, pieces: Vec<Bytes>, mut offset: u64) -> Result<()> {
-    blocking(move || {
-        for piece in &pieces {
-            staged.write_at(piece, offset)?;
-            offset += piece.len() as u64;
-        }
-        Ok(())
-    })
-    .await
-}
-
 fn wrong_size(download: &ObjectDownload, object: &ObjectKey, found: u64) -> Error {
     IntegrityError {
         subject: object.url(),
@@ -371,10 +431,6 @@ fn wrong_size(download: &ObjectDownload, object: &ObjectKey, found: u64) -> Erro
         place: None,
     }
     .into()
-}
-
-fn cut_off(object: &ObjectKey, details: String) -> Error {
-    S3ClientError::new(S3Action::DownloadingFile, &object.bucket, &object.key, details).into()
 }
 
 /// Where ranges go, and what stops them.
@@ -386,17 +442,40 @@ struct Place {
     stop: CancellationToken,
 }
 
-/// A range, and how long it took to come.
-type ReceivedIn = (Received, Duration);
+/// What a range is given and gives on.
+struct Turn {
+    /// The hasher, once it has seen everything before the range.
+    hasher: HasherInTurn,
+    /// Told how long the range took to come, before it is all written and hashed.
+    came: mpsc::UnboundedSender<Duration>,
+    /// Gets the hasher.
+    next: oneshot::Sender<Box<Hasher>>,
+}
+
+impl Turn {
+    /// A turn, and how the hasher comes to the turn after it.
+    fn take(hasher: HasherInTurn, came: mpsc::UnboundedSender<Duration>) -> (Self, HasherInTurn) {
+        let (next, after) = oneshot::channel();
+        (Self { hasher, came, next }, after)
+    }
+}
+
+/// The hasher for the first range.
+fn first_hasher() -> HasherInTurn {
+    let (give, hasher) = oneshot::channel();
+    // Whoever takes it is still there.
+    let _ = give.send(Box::default());
+    hasher
+}
 
 /// A range on its way, and the room that its bytes take until they are hashed.
 struct RangeTask {
-    task: tokio::task::JoinHandle<Result<ReceivedIn, Failure>>,
+    task: tokio::task::JoinHandle<Result<Counted, Failure>>,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Waits for the first range; the others go on meanwhile.
-async fn first_done(under_way: &mut VecDeque<RangeTask>) -> Result<ReceivedIn, Failure> {
+async fn first_done(under_way: &mut VecDeque<RangeTask>) -> Result<Counted, Failure> {
     let Some(first) = under_way.front_mut() else { return Err(cancelled()) };
     finished((&mut first.task).await).unwrap_or_else(|| Err(cancelled()))
 }

@@ -1,5 +1,6 @@
 //! The engine: moving one object, and the limits under which many move.
 
+mod arriving;
 pub mod buffers;
 pub mod context;
 pub mod document;

@@ -21,7 +21,7 @@ impl Counted {
         Self { progress: Arc::clone(progress), bytes: 0 }
     }
 
-    fn add(&mut self, bytes: u64) {
+    pub(super) fn add(&mut self, bytes: u64) {
         self.progress.add_bytes(bytes);
         self.bytes += bytes;
     }

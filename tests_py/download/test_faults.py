@@ -50,6 +50,7 @@ def some_files(count=30, seed=7):
     files = {
         f"folder{number % 4}/{number}": chance.randbytes(chance.randrange(3000)) for number in range(count)
     }
+    files["part"] = chance.randbytes(8 * MIB)
     files["large"] = chance.randbytes(20 * MIB + 17)
     return files
 
@@ -57,6 +58,27 @@ def some_files(count=30, seed=7):
 def fault(kind, operation="GetObject", **fields):
     rule = {name: fields.pop(name) for name in list(fields) if name in RULE_FIELDS}
     return {"operation": operation, **rule, "fault": {"kind": kind, **fields}}
+
+
+@pytest.mark.parametrize("kind", ["reset", "truncate"])
+def test_a_body_that_breaks_off_is_asked_for_from_there(job, tmp_path, kind):
+    files = {"part": random.Random(1).randbytes(5 * MIB), "large": random.Random(2).randbytes(17 * MIB)}
+    text = job.manifest(files)
+    job.rig.config(log=True)
+    job.rig.rules(fault(kind, at=3 * MIB, per_key=True, nth=[1]))
+    download(job, tmp_path / "root", text)
+    assert contents(tmp_path / "root") == files
+    by_key: dict[str, list[str]] = {}
+    for row in job.rig.log():
+        by_key.setdefault(row["key"], []).append(row["range"])
+    part, large = sorted(by_key.values(), key=len)
+    assert len(part) == 2, "the object, and its rest"
+    assert len(large) == 4, "three ranges, and the rest of the first"
+    # From where each request asks within its range: all but the rests ask from the beginning.
+    starts = [int(asked.partition("=")[2].partition("-")[0]) % (8 * MIB) for asked in [part[1], *large]]
+    rests = [start for start in starts if start]
+    assert len(rests) == 2, starts
+    assert all(start <= 3 * MIB for start in rests), starts
 
 
 RULE_FIELDS = ("nth", "skip", "times", "per_key", "probability", "key")

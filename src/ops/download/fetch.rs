@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::contents::{Contents, Wanted};
 use super::{FileId, Job};
 use crate::error::{Error, Result, S3Action};
+use crate::fs::stage::StagedFile;
 use crate::hash::ContentHash;
 use crate::manifest::{Content, Manifest};
 use crate::ops::lanes::{self, Queue, Stop};
@@ -15,11 +16,14 @@ use crate::ops::upload_assets::CHUNK_BYTES;
 use crate::settings::join_key;
 use crate::store::ObjectKey;
 use crate::transfer::PART_BYTES;
-use crate::transfer::download::ObjectDownload;
+use crate::transfer::download::{ObjectDownload, Verify};
 use crate::transfer::tasks::blocking;
 
 /// How many contents that are larger than one part are fetched at a time; each is fetched in parallel ranges.
 const LARGE_AT_ONCE: usize = 3;
+/// Contents up to this size are written in one go once they are there; larger ones while they come, from the processor's
+/// cache.
+const IN_MEMORY_BYTES: u64 = 1024 * 1024;
 
 impl Job {
     pub(super) async fn fetch_all(self: &Arc<Self>, contents: Contents) -> Result<()> {
@@ -42,14 +46,27 @@ impl Job {
     async fn fetch(self: Arc<Self>, wanted: Wanted) -> Result<()> {
         let first = wanted.files()[0];
         self.downloader.context.check_cancelled(super::CANCELLED)?;
-        let outcome = if self.is_small(first) {
-            let download = self.object(first, self.content_hash(first), self.size_bytes(first));
-            let placer = Arc::clone(&self);
-            self.downloader.fetch_whole(&download, move |pieces| placer.place_pieces(wanted.files(), pieces)).await
-        } else {
+        let outcome = if !self.is_small(first) {
             self.fetch_large(wanted).await
+        } else if self.size_bytes(first) > IN_MEMORY_BYTES && self.downloader.verify != Verify::Off {
+            self.fetch_part(wanted).await
+        } else {
+            // What is not checked may be of any size.
+            self.fetch_in_memory(wanted).await
         };
         outcome.map_err(|error| self.explain(error, first))
+    }
+
+    async fn fetch_in_memory(self: &Arc<Self>, wanted: Wanted) -> Result<()> {
+        let (placer, download) = (Arc::clone(self), self.whole_object(wanted.files()[0]));
+        self.downloader.fetch_whole(&download, move |pieces| placer.place_pieces(wanted.files(), pieces)).await
+    }
+
+    async fn fetch_part(self: &Arc<Self>, wanted: Wanted) -> Result<()> {
+        let (placer, first) = (Arc::clone(self), wanted.files()[0]);
+        let (download, size_bytes) = (self.whole_object(first), self.size_bytes(first));
+        let staged = self.downloader.fetch_part(&download, move || placer.stage(first, size_bytes)).await?;
+        self.place(wanted, staged).await
     }
 
     async fn fetch_large(self: &Arc<Self>, wanted: Wanted) -> Result<()> {
@@ -62,6 +79,10 @@ impl Job {
             self.downloader.fetch_in_ranges(&download, &staged, offset).await?;
             offset += length;
         }
+        self.place(wanted, staged).await
+    }
+
+    async fn place(self: &Arc<Self>, wanted: Wanted, staged: Arc<StagedFile>) -> Result<()> {
         let placer = Arc::clone(self);
         blocking(move || {
             let staged = Arc::try_unwrap(staged)
@@ -74,6 +95,11 @@ impl Job {
     /// The objects that make up a file, with their sizes.
     fn pieces(&self, id: FileId) -> Vec<(ContentHash, u64)> {
         pieces(self.manifest(id), id.index())
+    }
+
+    /// The object of a file that is one.
+    fn whole_object(&self, id: FileId) -> ObjectDownload {
+        self.object(id, self.content_hash(id), self.size_bytes(id))
     }
 
     fn object(&self, id: FileId, expected: ContentHash, size_bytes: u64) -> ObjectDownload {
