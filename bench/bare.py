@@ -1,7 +1,8 @@
 """The bare loops of `examples/bare_loops.rs` on the bulk workloads: what the machine allows at the very most.
 
 They read and hash, receive, hash and write, or read and send, with as many threads as there are processors, and do
-nothing else: no manifests, no cache, no comparison of hashes, no temporary files. A target beyond their ratio can't be met here.
+nothing else: no manifests, no cache, no comparison of hashes, no temporary files. A target beyond their ratio can't be
+met here.
 """
 
 from __future__ import annotations
