@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::task::JoinHandle;
 
-use super::buffers::{Buffer, Buffers};
 use super::progress::Progress;
 use super::received::Counted;
 use super::tasks::{blocking, finished};
@@ -16,6 +15,8 @@ use crate::hash::Hasher;
 
 /// So much is written at a time. By then it is still in the processor's cache, and handing it over costs little beside it.
 const BATCH_BYTES: usize = 256 * 1024;
+/// A frame of so much is kept as it is; of a smaller one a copy is.
+const KEPT_AS_IT_IS_BYTES: usize = 64 * 1024;
 /// So much waits for a disk that is slower than the network; then the network waits.
 const MOST_BEHIND_BYTES: usize = 2 * 1024 * 1024;
 
@@ -27,20 +28,16 @@ pub(super) struct Arriving {
     expected: u64,
     received: u64,
     hashing: Hashing,
-    buffers: Buffers,
     behind: WriteBehind,
     counted: Counted,
 }
 
 enum Hashing {
     Off,
-    /// Nothing has come yet.
-    NotBegun(HasherInTurn),
+    /// Ranges before it come first: what comes is kept until then.
+    Later(HasherInTurn, Vec<Bytes>),
     /// Frame by frame as they come, while they are in the processor's cache.
     Now(Box<Hasher>),
-    /// Other ranges come first: kept until then, in a buffer that is used again. To keep the frames would keep the
-    /// connection's read buffers alive behind them, and fresh pages cost several times what the copy does.
-    Later(HasherInTurn, Buffer),
 }
 
 impl Arriving {
@@ -49,13 +46,12 @@ impl Arriving {
         (staged, offset): (&Arc<StagedFile>, u64),
         expected: u64,
         hasher: Option<HasherInTurn>,
-        (buffers, progress): (&Buffers, &Arc<Progress>),
+        progress: &Arc<Progress>,
     ) -> Self {
         Self {
             expected,
             received: 0,
-            hashing: hasher.map_or(Hashing::Off, Hashing::NotBegun),
-            buffers: buffers.clone(),
+            hashing: hasher.map_or(Hashing::Off, |in_turn| Hashing::Later(in_turn, Vec::new())),
             behind: WriteBehind::new(Arc::clone(staged), offset),
             counted: Counted::new(progress),
         }
@@ -74,36 +70,41 @@ impl Arriving {
     /// Takes the next bytes; `false`, and nothing is taken, where there are more than there should be.
     ///
     /// # Errors
-    /// What came before could not be written.
+    /// What came before could not be written. [`Error::Cancelled`]: a range before this one came to nothing.
     pub(super) async fn push(&mut self, piece: Bytes) -> Result<bool> {
         let length = piece.len() as u64;
         if length > self.missing() {
             return Ok(false);
         }
-        self.hash(&piece);
+        self.hash(&piece)?;
         self.received += length;
         self.counted.add(length);
         self.behind.push(piece).await?;
         Ok(true)
     }
 
-    fn hash(&mut self, piece: &[u8]) {
-        let mut hashing = std::mem::replace(&mut self.hashing, Hashing::Off);
-        if let Hashing::NotBegun(mut in_turn) = hashing {
-            hashing = match in_turn.try_recv() {
-                Ok(hasher) => Hashing::Now(hasher),
-                Err(_) => Hashing::Later(in_turn, self.buffers.take(usize::try_from(self.expected).unwrap_or(0))),
-            };
-        }
-        match &mut hashing {
-            Hashing::Now(hasher) => hasher.update(piece),
-            Hashing::Later(_, kept) => {
-                let start = usize::try_from(self.received).unwrap_or(usize::MAX);
-                kept.as_mut()[start..start + piece.len()].copy_from_slice(piece);
+    /// Hashes a frame, after those that were kept, if it is the range's turn; keeps it if not.
+    fn hash(&mut self, piece: &Bytes) -> Result<()> {
+        if let Hashing::Later(in_turn, kept) = &mut self.hashing {
+            match in_turn.try_recv() {
+                Ok(mut hasher) => {
+                    for piece in kept.iter() {
+                        hasher.update(piece);
+                    }
+                    self.hashing = Hashing::Now(hasher);
+                }
+                Err(TryRecvError::Closed) => return Err(no_turn()),
+                // A small frame would keep the connection's whole read buffer alive behind it.
+                Err(TryRecvError::Empty) if piece.len() < KEPT_AS_IT_IS_BYTES => {
+                    kept.push(Bytes::copy_from_slice(piece));
+                }
+                Err(TryRecvError::Empty) => kept.push(piece.clone()),
             }
-            Hashing::Off | Hashing::NotBegun(_) => {}
         }
-        self.hashing = hashing;
+        if let Hashing::Now(hasher) = &mut self.hashing {
+            hasher.update(piece);
+        }
+        Ok(())
     }
 
     /// Writes the rest; at the same time waits for the range's turn, hashes it if it was not as it came, and hands the hasher
@@ -127,15 +128,15 @@ impl Arriving {
 
 impl Hashing {
     async fn pass_on(self, next: oneshot::Sender<Box<Hasher>>) -> Result<()> {
-        let before = |_| Error::Cancelled("A part of the file before this one could not be fetched.".to_owned());
         let hasher = match self {
             Self::Off => return Ok(()),
             Self::Now(hasher) => hasher,
-            Self::NotBegun(in_turn) => in_turn.await.map_err(before)?,
             Self::Later(in_turn, kept) => {
-                let mut hasher = in_turn.await.map_err(before)?;
+                let mut hasher = in_turn.await.map_err(|_| no_turn())?;
                 let hash = move || {
-                    hasher.update(kept.as_ref());
+                    for piece in &kept {
+                        hasher.update(piece);
+                    }
                     hasher
                 };
                 blocking(hash).await
@@ -145,6 +146,10 @@ impl Hashing {
         let _ = next.send(hasher);
         Ok(())
     }
+}
+
+fn no_turn() -> Error {
+    Error::Cancelled("A part of the file before this one could not be fetched.".to_owned())
 }
 
 /// Writes to a staged file on threads that may block, a batch at a time and in order, while more comes.

@@ -24,11 +24,10 @@ use crate::store::{ObjectBody, ObjectKey, ObjectStore};
 const BODY_ATTEMPTS: u32 = 8;
 /// How often contents that are wrong are fetched again: a second copy that is wrong too is what S3 has.
 const WRONG_CONTENT_ATTEMPTS: u32 = 2;
-/// How many ranges of an object are under way at the start.
-const FIRST_RANGES: usize = 2;
-/// How many at the least. One at a time is hashed as it comes; of more, all but the first are kept and hashed later.
-const FEWEST_RANGES: usize = 1;
-/// How many ranges may have come and wait for the disk while others come.
+/// How many ranges of an object come at a time at the least, and at the start. The first is hashed as it comes, the second is
+/// there for when the first one's connection or disk has to be waited for.
+const FEWEST_RANGES: usize = 2;
+/// How many more may have come and wait for the disk or their turn.
 const WRITTEN_BEHIND: usize = 1;
 /// A range that comes in less, 8 MiB at 260 MB/s, shows a network that is faster than what is done with the bytes: more at a
 /// time would only grow cold in memory. S3 gives a connection about 90 MB/s (its guide "Performance design patterns").
@@ -179,7 +178,7 @@ impl Downloader {
         let mut counted = Counted::new(&self.context.progress);
         let mut hasher = first_hasher();
         let (tell, mut told) = mpsc::unbounded_channel();
-        let (mut start, mut coming, mut most) = (0, 0, FIRST_RANGES);
+        let (mut start, mut coming, mut most) = (0, 0, FEWEST_RANGES);
         loop {
             let length = PART_BYTES.min(download.size_bytes - start);
             if length == 0 && under_way.is_empty() {
@@ -240,7 +239,7 @@ impl Downloader {
     ) -> Result<Counted, Failure> {
         let hasher = (self.verify == Verify::Hash).then_some(turn.hasher);
         let to = (&place.staged, place.at + bytes.start);
-        let mut arriving = Arriving::new(to, bytes.end - bytes.start, hasher, (&self.buffers, &self.context.progress));
+        let mut arriving = Arriving::new(to, bytes.end - bytes.start, hasher, &self.context.progress);
         let since = Instant::now();
         if let Err(failure) = self.all_of_range(download, place, bytes, &mut arriving).await {
             arriving.give_up().await;
