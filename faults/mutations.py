@@ -54,7 +54,7 @@ MUTANTS = (
     ),
     Mutant(
         "hash check of a download in ranges",
-        (Edit("src/transfer/download.rs", "check_hash(download, &place.object, &hasher.finish())?;", ""),),
+        (Edit("src/transfer/download.rs", "self.check(download, &place.object, hasher).await?;", ""),),
         "F5",
         "wrong byte in each range, always",
     ),
