@@ -253,3 +253,19 @@ async fn a_body_that_ends_early_is_never_taken() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_rest_that_breaks_off_is_told_as_a_part_of_the_whole() {
+    const MIB: usize = 1024 * 1024;
+    let (root, contents) = (tempfile::tempdir().unwrap(), bytes(4 * MIB, 3));
+    let store = MemoryStore::failing(|call| if call.number <= 2 { Fault::BodyShort } else { Fault::None });
+    let store = Arc::new(filled(store, &[&contents]));
+    let manifest = manifest(&[("file", &contents)]);
+    let (context, log) = crate::upload::logging();
+    download(request(&store, &[(root.path(), &manifest)], ConflictResolution::CreateCopy), &context).await.unwrap();
+    assert!(tree_of(root.path()) == expected(&[("file", &contents)]));
+    let log = log.lock().unwrap().join("\n");
+    for came in [2 * MIB, 3 * MIB] {
+        assert!(log.contains(&format!("the body ended after {came} of {} bytes", 4 * MIB)), "{log}");
+    }
+}

@@ -57,6 +57,11 @@ impl Arriving {
         }
     }
 
+    /// How many bytes the range has.
+    pub(super) const fn expected(&self) -> u64 {
+        self.expected
+    }
+
     /// How many bytes came.
     pub(super) const fn received(&self) -> u64 {
         self.received

@@ -184,6 +184,7 @@ impl Downloader {
             if length == 0 && under_way.is_empty() {
                 break;
             }
+            let may_begin = length > 0 && coming < most && under_way.len() < most + WRITTEN_BEHIND;
             // Room is taken in order, before the request is made, so that the first range never waits for the later ones.
             tokio::select! {
                 biased;
@@ -196,9 +197,11 @@ impl Downloader {
                     coming -= 1;
                     most = if took < SWIFT_RANGE { FEWEST_RANGES.max(most - 1) } else { most + 1 };
                 }
-                room = self.limits.bytes(length), if length > 0 && coming < most && under_way.len() < most + WRITTEN_BEHIND => {
+                room = self.limits.bytes(length), if may_begin => {
                     let (turn, next) = Turn::take(hasher, tell.clone());
-                    let task = self.clone().range_task(download.clone(), place.clone(), start..start + length, turn);
+                    let (job, download, place) = (self.clone(), download.clone(), place.clone());
+                    let bytes = start..start + length;
+                    let task = async move { job.range(&download, &place, bytes, turn).await };
                     under_way.push_back(RangeTask { task: tokio::spawn(task), _room: room });
                     hasher = next;
                     start += length;
@@ -217,16 +220,6 @@ impl Downloader {
         // Without its hasher a range before has failed, and that is what is told.
         let hasher = hasher.await.map_err(|_| cancelled())?;
         check_hash(download, object, &hasher.finish())
-    }
-
-    async fn range_task(
-        self,
-        download: ObjectDownload,
-        place: Place,
-        bytes: Range<u64>,
-        turn: Turn,
-    ) -> Result<Counted, Failure> {
-        self.range(&download, &place, bytes, turn).await
     }
 
     /// Fetches one range to where it belongs. When this returns, nothing writes there any more.
@@ -287,11 +280,11 @@ impl Downloader {
         let mut body = self.reply(download, object, range).await?;
         while let Some(piece) = self.next_piece(&mut body).await? {
             if !arriving.push(piece).await.map_err(Failure::Final)? {
-                return Err(self.broke_off(object, arriving.received(), &body));
+                return Err(self.broke_off(object, (arriving.received(), arriving.expected())));
             }
         }
         if arriving.missing() > 0 {
-            return Err(self.broke_off(object, arriving.received(), &body));
+            return Err(self.broke_off(object, (arriving.received(), arriving.expected())));
         }
         self.limits.report(self.store.as_ref());
         Ok(())
@@ -309,7 +302,7 @@ impl Downloader {
             }
         }
         if !receiving.is_complete() {
-            return Err(self.broke_off(object, receiving.received, &body));
+            return Err(self.broke_off(object, (receiving.received, body.length_bytes)));
         }
         self.limits.report(self.store.as_ref());
         Ok(receiving.finish())
@@ -343,9 +336,10 @@ impl Downloader {
         })
     }
 
-    fn broke_off(&self, object: &ObjectKey, received: u64, body: &ObjectBody) -> Failure {
+    /// Of a body, or of a range whose rest was asked for: what came in all, and what should have.
+    fn broke_off(&self, object: &ObjectKey, (received, expected): (u64, u64)) -> Failure {
         self.limits.complain();
-        let details = format!("the body ended after {received} of {} bytes", body.length_bytes);
+        let details = format!("the body ended after {received} of {expected} bytes");
         Failure::Body(S3ClientError::new(S3Action::DownloadingFile, &object.bucket, &object.key, details).into())
     }
 
