@@ -41,11 +41,16 @@ class Scale:
         self.side = Side("ours", "rusty_attachments", Path(sys.executable), home, server.environment())
         self.ballast = Ballast(64 * GIB)
 
-    def measure(self, workload: Workload, steps: list[str]) -> list[dict[str, Any]]:
+    def measure(self, workload: Workload, steps: list[str], sparse: bool = False) -> list[dict[str, Any]]:
         """The figures of each step, in one bucket."""
         folder = self.folder / workload.name
         self.ballast.give(workload.count * max(workload.size, 4 * KIB))
-        generate(workload, folder, False)
+        if sparse:
+            (folder / "files").mkdir(parents=True)
+            with (folder / "files" / "sparse").open("wb") as file:
+                file.truncate(workload.size)
+        else:
+            generate(workload, folder, False)
         self.server.reset(objects=True)
         bucket = self.server.create_bucket("scale")
         figures = []
@@ -80,6 +85,7 @@ def main() -> None:
     )
     parser.add_argument("--most-files", type=int, default=100_000)
     parser.add_argument("--most-gib", type=int, default=4)
+    parser.add_argument("--sparse", action="store_true", help="large files are holes")
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="rusty-scale-", dir=workspace()) as folder,
@@ -98,7 +104,8 @@ def main() -> None:
         print("\n| one file of | operation | wall s | s a GiB | peak RSS MB |\n|---|---|---|---|---|")
         steps = ["hash_and_upload", "download"]
         for gib in [gib for gib in GIBS if gib <= chosen.most_gib]:
-            for step, run in zip(steps, scale.measure(replace(_LARGE, size=gib * GIB), steps)):
+            large = replace(_LARGE, size=gib * GIB)
+            for step, run in zip(steps, scale.measure(large, steps, chosen.sparse)):
                 wall, rss = run["wall_s"], run["rss_mb"]
                 print(
                     f"| {gib} GiB | {STEP_NAMES[step]} | {wall:.3g} | {wall / gib:.2f} | {rss:.0f} |",

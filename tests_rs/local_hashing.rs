@@ -124,6 +124,33 @@ fn the_second_run_reads_nothing_and_an_edit_is_named() {
     assert_eq!(third[2].hashes[0], hash_bytes(b"B/D"));
 }
 
+/// More files than are hashed at a time: the order holds, and what was done before a failure stays done.
+#[test]
+fn a_failure_among_many_files_leaves_the_hashes_of_those_before_it() {
+    const COUNT: usize = 8192 + 8;
+    let tree = Tree::new();
+    let names: PathList = (0..COUNT).map(|number| format!("d{:02}/f{number:05}", number / 100).into_bytes()).collect();
+    for name in names.iter() {
+        tree.write(std::str::from_utf8(name).unwrap(), name);
+    }
+    let context = Context::new();
+    let root = tree.root();
+    let request = SurveyRequest { root: &root, files: &names, links: LinkPolicy::Follow, may_vanish: false };
+    let survey = survey::run(&request, &context).unwrap();
+    let vanishing = tree.root().join(std::str::from_utf8(names.get(COUNT - 1)).unwrap());
+    fs::remove_file(&vanishing).unwrap();
+    let cache = tree.cache();
+    let request =
+        HashFilesRequest { survey: &survey, cache: &cache, update_cache: true, read_cache: true, chunk_bytes: None };
+    assert_eq!(problem_of(hash_files::run(&request, &context), &vanishing), SourceProblem::Missing);
+
+    fs::write(&vanishing, names.get(COUNT - 1)).unwrap();
+    let hashed = tree.hash_list(&names, &Context::new(), LinkPolicy::Follow).unwrap();
+    assert!(hashed.iter().zip(names.iter()).all(|(file, name)| file.hashes == [hash_bytes(name)]));
+    assert!(hashed[..8192].iter().all(|file| file.reason.is_none()), "they were hashed before the failure");
+    assert_eq!(hashed[COUNT - 1].reason, Some(HashReason::New));
+}
+
 #[test]
 fn a_link_gives_the_contents_of_its_target_wherever_that_is() {
     let tree = Tree::new();

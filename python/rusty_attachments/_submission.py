@@ -21,6 +21,7 @@ from .models import (
     FileSystemLocationType,
     StorageProfile,
     SymlinkPolicy,
+    held_inputs,
 )
 from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
 
@@ -155,11 +156,7 @@ class LocalSubmission:
             AssetRootManifest(
                 file_system_location_name=group.file_system_location_name,
                 root_path=group.root_path,
-                asset_manifest=(
-                    self._hashed(group.inputs, group.root_path, hash_cache_dir, watch)
-                    if group.inputs
-                    else None
-                ),
+                asset_manifest=self._hashed(group, hash_cache_dir, watch),
                 outputs=sorted(group.outputs),
             )
             for group in asset_groups
@@ -168,12 +165,14 @@ class LocalSubmission:
         return watch.tracker.get_summary_statistics(), manifests
 
     def _hashed(
-        self, inputs: _Paths, root_path: str, hash_cache_dir: Optional[str], watch: _Watch
-    ) -> BaseAssetManifest:
-        return watch.hash_survey(self._survey(inputs, root_path), hash_cache_dir)
+        self, group: AssetRootGroup, hash_cache_dir: Optional[str], watch: _Watch
+    ) -> Optional[BaseAssetManifest]:
+        inputs = held_inputs(group)
+        return watch.hash_survey(self._survey(inputs, group.root_path), hash_cache_dir) if inputs else None
 
-    def _survey(self, inputs: _Paths, root_path: str) -> _native.FileSurvey:
-        paths = _native.LocalPaths(inputs).relative_to(root_path)
+    def _survey(self, inputs: Union[_Paths, _native.LocalPaths], root_path: str) -> _native.FileSurvey:
+        native = inputs if isinstance(inputs, _native.LocalPaths) else _native.LocalPaths(inputs)
+        paths = native.relative_to(root_path)
         return survey_listed(paths, root_path, self.manifest_version, self.symlink_policy)
 
     def _get_asset_groups(
@@ -336,12 +335,10 @@ def _prepare(
     for warning in warnings:
         logger.warning("%s", warning)
     return AssetUploadGroup(
-        asset_groups=[_group(*parts) for parts in groups],
+        asset_groups=[
+            AssetRootGroup._of_native(name, root, inputs=inputs, outputs=outputs, references=references)
+            for name, root, inputs, outputs, references in groups
+        ],
         total_input_files=total_files,
         total_input_bytes=total_bytes,
     )
-
-
-def _group(location_name: Optional[str], root: str, *paths: _native.LocalPaths) -> AssetRootGroup:
-    inputs, outputs, references = (set(map(Path, native.strings())) for native in paths)
-    return AssetRootGroup(location_name, root, inputs, outputs, references)

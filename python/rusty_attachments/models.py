@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import urlparse
 
 from ._utils import _float_to_iso_datetime_string, _generate_random_guid, _join_s3_paths
 from .exceptions import MalformedAttachmentSettingError, MissingS3RootPrefixError
 
 if TYPE_CHECKING:
+    from . import _native
     from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
 
 S3_DATA_FOLDER_NAME = "Data"
@@ -37,13 +38,51 @@ class AssetRootManifest:
 
 @dataclass
 class AssetRootGroup:
-    """The input files, output directories and referenced paths of one asset root."""
+    """The input files, output directories and referenced paths of one asset root.
+
+    In a group that `prepare_paths_for_upload` has made, each set is made when it is first looked at: a path costs
+    several times more as an object than as text.
+    """
 
     file_system_location_name: Optional[str] = None
     root_path: str = ""
     inputs: set[Path] = field(default_factory=set)
     outputs: set[Path] = field(default_factory=set)
     references: set[Path] = field(default_factory=set)
+
+    @classmethod
+    def _of_native(
+        cls, file_system_location_name: Optional[str], root_path: str, **paths: _native.LocalPaths
+    ) -> AssetRootGroup:
+        """A group whose `inputs`, `outputs` and `references` are native until they are looked at."""
+        group = cls(file_system_location_name, root_path)
+        for name in paths:
+            delattr(group, name)
+        group.__dict__["_native"] = paths
+        return group
+
+    if not TYPE_CHECKING:  # else any name would pass for an attribute
+
+        def __getattr__(self, name: str) -> set[Path]:
+            """Makes a set that the instance does not have yet."""
+            native = self.__dict__.get("_native", {}).get(name)
+            if native is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            # Of two threads that come first at the same time, both get the same set.
+            return self.__dict__.setdefault(name, set(map(Path, native.strings())))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For copies and pickles: what is native stays here.
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def held_inputs(group: AssetRootGroup) -> Union[set[Path], _native.LocalPaths]:
+    """The inputs of a group as they are held. The group may be the reference's: it has the same fields."""
+    held = getattr(group, "__dict__", {})
+    if "_native" not in held or "inputs" in held:
+        return group.inputs
+    native: _native.LocalPaths = held["_native"]["inputs"]
+    return native
 
 
 @dataclass

@@ -1,8 +1,10 @@
 //! Hashing the files of one root, with the cache.
 //!
-//! The cache is asked about all files of a survey at once, then what it doesn't know is read. New hashes go into the cache in one transaction, also after a failure or a cancellation: work that was done stays done.
+//! Thousands of files at a time: the cache is asked about all of them at once, then what it doesn't know is read. New hashes
+//! go into the cache in one transaction, also after a failure or a cancellation: work that was done stays done.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
@@ -10,7 +12,7 @@ use crate::cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Loo
 use crate::error::{Error, Result, SourceProblem};
 use crate::fs::open::FileStamp;
 use crate::fs::path_list::PathList;
-use crate::fs::tree::{FileHash, Part, TreeReader};
+use crate::fs::tree::{FileHash, Part, SeenFile, TreeReader};
 use crate::hash::ContentHash;
 use crate::ops::in_parallel;
 use crate::ops::survey::Survey;
@@ -19,6 +21,9 @@ use crate::transfer::context::{Context, LogLevel};
 /// The reference's text for a cancelled hashing.
 pub const CANCELLED: &str = "File hashing cancelled.";
 const LOGGER: &str = "upload";
+/// How many files are looked up, hashed and recorded before the next: what is only needed meanwhile, some 600 bytes a file,
+/// does not grow with the tree, and a transaction of the cache costs little beside so many rows.
+const FILES_AT_ONCE: usize = 8192;
 
 /// What to hash.
 #[derive(Debug)]
@@ -109,19 +114,23 @@ struct Unit {
 /// # Errors
 /// [`crate::Error::SourceFile`] for the first file that can't be hashed, [`crate::Error::Cancelled`].
 pub fn run(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
-    let Survey { root, files, seen, .. } = request.survey;
-    let keys: PathList = files.iter().zip(seen).map(|(path, seen)| root.resolved_key(path, seen)).collect();
-    let units = units(request);
-    let known = look_up(request, &keys, &units);
-    report_warnings(request.cache, context);
-    Batch { request, keys: &keys, units: &units, known: &known }.hash(context)
+    let count = request.survey.seen.len();
+    let mut all = Vec::with_capacity(count);
+    for first in (0..count).step_by(FILES_AT_ONCE) {
+        let batch = Batch::new(request, first..count.min(first + FILES_AT_ONCE));
+        report_warnings(request.cache, context);
+        let hashed = batch.hash(context);
+        report_warnings(request.cache, context);
+        all.append(&mut hashed?);
+    }
+    Ok(all)
 }
 
-fn units(request: &HashFilesRequest<'_>) -> Vec<Unit> {
-    let mut units = Vec::with_capacity(request.survey.seen.len());
-    for (file, seen) in request.survey.seen.iter().enumerate() {
+fn units(seen: &[SeenFile], chunk_bytes: Option<u64>) -> Vec<Unit> {
+    let mut units = Vec::with_capacity(seen.len());
+    for (file, seen) in seen.iter().enumerate() {
         let size = seen.stamp.size_bytes;
-        match request.chunk_bytes.filter(|chunk| size > *chunk && *chunk > 0) {
+        match chunk_bytes.filter(|chunk| size > *chunk && *chunk > 0) {
             None => units.push(Unit { file, range: ByteRange::WHOLE_FILE }),
             Some(chunk) => units.extend((0..size.div_ceil(chunk)).map(|number| {
                 let (start, end) = (number * chunk, size.min((number + 1) * chunk));
@@ -132,8 +141,7 @@ fn units(request: &HashFilesRequest<'_>) -> Vec<Unit> {
     units
 }
 
-fn look_up(request: &HashFilesRequest<'_>, keys: &PathList, units: &[Unit]) -> Vec<Lookup> {
-    let seen = &request.survey.seen;
+fn look_up(request: &HashFilesRequest<'_>, seen: &[SeenFile], keys: &PathList, units: &[Unit]) -> Vec<Lookup> {
     if !request.read_cache {
         return vec![Lookup::Absent; units.len()];
     }
@@ -155,14 +163,18 @@ fn look_up(request: &HashFilesRequest<'_>, keys: &PathList, units: &[Unit]) -> V
     known
 }
 
-/// Everything known before hashing.
+/// Some of a survey's files, and everything known before they are hashed.
 struct Batch<'a> {
     request: &'a HashFilesRequest<'a>,
+    /// Where in the survey the batch begins.
+    first: usize,
+    /// What was seen of each file.
+    seen: &'a [SeenFile],
     /// The resolved paths, by file.
-    keys: &'a PathList,
-    units: &'a [Unit],
+    keys: PathList,
+    units: Vec<Unit>,
     /// What the cache knows, by unit.
-    known: &'a [Lookup],
+    known: Vec<Lookup>,
 }
 
 /// A unit that was read, and whether its hash may be kept.
@@ -171,7 +183,21 @@ struct Read {
     reason: HashReason,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    fn new(request: &'a HashFilesRequest<'a>, files: Range<usize>) -> Self {
+        let Survey { root, files: paths, seen, .. } = request.survey;
+        let (first, seen) = (files.start, &seen[files.clone()]);
+        let keys: PathList = files.zip(seen).map(|(index, seen)| root.resolved_key(paths.get(index), seen)).collect();
+        let units = units(seen, request.chunk_bytes);
+        let known = look_up(request, seen, &keys, &units);
+        Self { request, first, seen, keys, units, known }
+    }
+
+    /// The path of a file of the batch, relative to the root.
+    fn path(&self, file: usize) -> &'a [u8] {
+        self.request.survey.files.get(self.first + file)
+    }
+
     fn hash(&self, context: &Context) -> Result<Vec<HashedFile>> {
         let unknown: Vec<usize> = (0..self.units.len())
             .filter(|unit| !matches!(self.known[*unit], Lookup::Hit(_) | Lookup::ReferenceHit(_)))
@@ -190,7 +216,6 @@ impl Batch<'_> {
             },
         );
         self.record(&unknown, &read);
-        report_warnings(self.request.cache, context);
         if let Some(error) = error {
             return Err(error);
         }
@@ -199,17 +224,16 @@ impl Batch<'_> {
 
     /// Counts what needs no work, and returns how many units each file has left to read.
     fn count_known(&self, unknown: &[usize], context: &Context) -> Vec<AtomicUsize> {
-        let seen = &self.request.survey.seen;
-        let left: Vec<AtomicUsize> = seen.iter().map(|_| AtomicUsize::new(0)).collect();
+        let left: Vec<AtomicUsize> = self.seen.iter().map(|_| AtomicUsize::new(0)).collect();
         for unit in unknown {
             left[self.units[*unit].file].fetch_add(1, Ordering::Relaxed);
         }
-        for (left, seen) in left.iter().zip(seen) {
+        for (left, seen) in left.iter().zip(self.seen) {
             if left.load(Ordering::Relaxed) == 0 {
                 context.progress.skip_file(seen.stamp.size_bytes);
             }
         }
-        for (unit, known) in self.units.iter().zip(self.known) {
+        for (unit, known) in self.units.iter().zip(&self.known) {
             let is_part = unit.range != ByteRange::WHOLE_FILE && left[unit.file].load(Ordering::Relaxed) > 0;
             if is_part && matches!(known, Lookup::Hit(_) | Lookup::ReferenceHit(_)) {
                 context.progress.skip_bytes((unit.range.end - unit.range.start).unsigned_abs());
@@ -237,8 +261,7 @@ impl Batch<'_> {
         } else {
             Part { start: range.start.unsigned_abs(), length: (range.end - range.start).unsigned_abs() }
         };
-        let Survey { files, seen, .. } = self.request.survey;
-        let hash = reader.hash(files.get(file), &seen[file], part, &mut on_piece)?;
+        let hash = reader.hash(self.path(file), &self.seen[file], part, &mut on_piece)?;
         Ok(Read { hash, reason })
     }
 
@@ -259,9 +282,9 @@ impl Batch<'_> {
         if !self.request.update_cache {
             return;
         }
-        let adopted = self.known.iter().zip(self.units).filter_map(|(known, unit)| {
+        let adopted = self.known.iter().zip(&self.units).filter_map(|(known, unit)| {
             let Lookup::ReferenceHit(hash) = known else { return None };
-            let state = file_state(&self.request.survey.seen[unit.file].stamp);
+            let state = file_state(&self.seen[unit.file].stamp);
             Some(HashRecord { path: self.keys.get(unit.file), range: unit.range, state, hash })
         });
         let hashed = unknown.iter().zip(read).filter_map(|(unit, read)| {
@@ -274,15 +297,15 @@ impl Batch<'_> {
 
     /// What was known and what was read, by file.
     fn collect(&self, unknown: &[usize], read: Vec<Option<Read>>) -> Result<Vec<HashedFile>> {
-        let Survey { root, files, seen, .. } = self.request.survey;
-        let mut all: Vec<HashedFile> = seen
+        let mut all: Vec<HashedFile> = self
+            .seen
             .iter()
             .map(|seen| HashedFile { hashes: Vec::with_capacity(1), stamp: seen.stamp, reason: None })
             .collect();
         let mut read = unknown.iter().zip(read).peekable();
-        for (unit, (Unit { file, .. }, known)) in self.units.iter().zip(self.known).enumerate() {
+        for (unit, (Unit { file, .. }, known)) in self.units.iter().zip(&self.known).enumerate() {
             let HashedFile { hashes, stamp, reason } = &mut all[*file];
-            let mut own_stamp = seen[*file].stamp;
+            let mut own_stamp = self.seen[*file].stamp;
             match known {
                 Lookup::Hit(hash) | Lookup::ReferenceHit(hash) => hashes.push(hash.clone()),
                 Lookup::Stale(_) | Lookup::Absent => {
@@ -295,7 +318,8 @@ impl Batch<'_> {
             }
             // Chunks of two states of a file make no file.
             if hashes.len() > 1 && own_stamp != *stamp {
-                let path = root.path().join(files.path(*file).to_os_string()?);
+                let Survey { root, files, .. } = self.request.survey;
+                let path = root.path().join(files.path(self.first + *file).to_os_string()?);
                 return Err(Error::SourceFile { path, problem: SourceProblem::Unstable });
             }
             *stamp = own_stamp;

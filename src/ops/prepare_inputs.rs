@@ -12,6 +12,9 @@ use crate::grouping::{self, FileSystemLocation};
 use crate::ops::in_parallel;
 use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
+/// How many inputs are looked at before they are put into groups: enough for all threads, few enough to cost no memory.
+const PATHS_AT_ONCE: usize = 8192;
+
 /// A submission's paths as the caller has them.
 #[derive(Debug, Default)]
 pub struct PrepareRequest {
@@ -67,28 +70,29 @@ pub struct AssetGroup {
 pub fn run(request: &PrepareRequest) -> Result<Prepared> {
     let mut grouper = Grouper::new(request);
     let mut prepared = Prepared::default();
-    let absolute = |paths: &PathList| -> Vec<Vec<u8>> {
-        paths.iter().map(|path| grouping::absolute(path, &request.current_directory)).collect()
-    };
-    let inputs = absolute(&request.inputs);
-    let mut references = absolute(&request.references);
+    let absolute = |path: &[u8]| grouping::absolute(path, &request.current_directory);
+    let mut references: Vec<Vec<u8>> = request.references.iter().map(absolute).collect();
     let (mut missing, mut directories) = (Vec::new(), Vec::new());
-    for (index, (path, look)) in inputs.iter().zip(look_at(&inputs)?).enumerate() {
-        match look {
-            Look::Missing if request.require_paths_exist => missing.push(path.clone()),
-            Look::Missing => {
-                prepared.warnings.push(format!(
-                    "Input path '{}' resolving to '{}' does not exist. Adding to referenced paths.",
-                    String::from_utf8_lossy(request.inputs.get(index)),
-                    String::from_utf8_lossy(path)
-                ));
-                references.push(path.clone());
-            }
-            Look::Directory => directories.push(path.clone()),
-            Look::File { size_bytes } => {
-                if let Some(group) = grouper.group_of(path) {
-                    group.inputs.push(path);
-                    group.input_bytes.push(size_bytes);
+    for first in (0..request.inputs.len()).step_by(PATHS_AT_ONCE) {
+        let batch = first..request.inputs.len().min(first + PATHS_AT_ONCE);
+        let paths: Vec<Vec<u8>> = batch.clone().map(|index| absolute(request.inputs.get(index))).collect();
+        for (index, (path, look)) in batch.zip(paths.iter().zip(look_at(&paths)?)) {
+            match look {
+                Look::Missing if request.require_paths_exist => missing.push(path.clone()),
+                Look::Missing => {
+                    prepared.warnings.push(format!(
+                        "Input path '{}' resolving to '{}' does not exist. Adding to referenced paths.",
+                        String::from_utf8_lossy(request.inputs.get(index)),
+                        String::from_utf8_lossy(path)
+                    ));
+                    references.push(path.clone());
+                }
+                Look::Directory => directories.push(path.clone()),
+                Look::File { size_bytes } => {
+                    if let Some(group) = grouper.group_of(path) {
+                        group.inputs.push(path);
+                        group.input_bytes.push(size_bytes);
+                    }
                 }
             }
         }
@@ -96,7 +100,7 @@ pub fn run(request: &PrepareRequest) -> Result<Prepared> {
     if !missing.is_empty() || !directories.is_empty() {
         return Err(Error::MisconfiguredInputs(grouping::misconfigured_text(&texts(missing), &texts(directories))));
     }
-    for path in absolute(&request.outputs) {
+    for path in request.outputs.iter().map(absolute) {
         if let Some(group) = grouper.group_of(&path) {
             group.outputs.push(&path);
         }

@@ -170,9 +170,9 @@ impl Job {
     }
 
     async fn run(self: &Arc<Self>, planned: Vec<Planned>) -> Result<()> {
-        let unseen = self.leave_out_cached(planned).await?;
+        let mut small = self.leave_out_cached(planned).await?;
         let threshold = self.request.options.small_file_threshold_bytes;
-        let (small, large): (Vec<_>, Vec<_>) = unseen.into_iter().partition(|planned| planned.size_bytes <= threshold);
+        let large = small.extract_if(.., |planned| planned.size_bytes > threshold).collect();
         let stop = Arc::new(Stop::default());
         let mut set = JoinSet::new();
         let workers = self.uploader.limits.most_requests();

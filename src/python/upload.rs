@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 
 use super::manifest::manifest_from_python;
 use super::pump::{Caller, Operation};
@@ -71,7 +73,7 @@ pub(crate) struct SnapshotArguments<'py> {
 #[pyo3(from_item_all)]
 pub(crate) struct DocumentArguments {
     key: String,
-    body: Vec<u8>,
+    body: PyBackedBytes,
     metadata: BTreeMap<String, String>,
     content_type: Option<String>,
 }
@@ -210,7 +212,12 @@ pub(crate) fn sample_check_cache(
 
 impl DocumentArguments {
     fn into_document(self) -> Document {
-        Document { key: self.key, body: self.body.into(), metadata: self.metadata, content_type: self.content_type }
+        Document {
+            key: self.key,
+            body: Bytes::from_owner(self.body),
+            metadata: self.metadata,
+            content_type: self.content_type,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::arriving::{Arriving, HasherInTurn};
 use super::buffers::Buffers;
 use super::context::{CancellationToken, Context, LogLevel};
 use super::limits::Limits;
+use super::ranges_at_once::RangesAtOnce;
 use super::received::{Counted, Received, Receiving};
 use super::tasks::{blocking, finished};
 use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};
@@ -24,14 +25,6 @@ use crate::store::{ObjectBody, ObjectKey, ObjectStore};
 const BODY_ATTEMPTS: u32 = 8;
 /// How often contents that are wrong are fetched again: a second copy that is wrong too is what S3 has.
 const WRONG_CONTENT_ATTEMPTS: u32 = 2;
-/// How many ranges of an object come at a time at the least, and at the start. The first is hashed as it comes, the second is
-/// there for when the first one's connection or disk has to be waited for.
-const FEWEST_RANGES: usize = 2;
-/// How many more may have come and wait for the disk or their turn.
-const WRITTEN_BEHIND: usize = 1;
-/// A range that comes in less, 8 MiB at 260 MB/s, shows a network that is faster than what is done with the bytes: more at a
-/// time would only grow cold in memory. S3 gives a connection about 90 MB/s (its guide "Performance design patterns").
-const SWIFT_RANGE: Duration = Duration::from_millis(32);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const CANCELLED: &str = "File download cancelled.";
 
@@ -178,13 +171,13 @@ impl Downloader {
         let mut counted = Counted::new(&self.context.progress);
         let mut hasher = first_hasher();
         let (tell, mut told) = mpsc::unbounded_channel();
-        let (mut start, mut coming, mut most) = (0, 0, FEWEST_RANGES);
+        let (mut start, mut at_once) = (0, RangesAtOnce::default());
         loop {
             let length = PART_BYTES.min(download.size_bytes - start);
             if length == 0 && under_way.is_empty() {
                 break;
             }
-            let may_begin = length > 0 && coming < most && under_way.len() < most + WRITTEN_BEHIND;
+            let may_begin = length > 0 && at_once.allow_another(under_way.len());
             // Room is taken in order, before the request is made, so that the first range never waits for the later ones.
             tokio::select! {
                 biased;
@@ -193,10 +186,7 @@ impl Downloader {
                     under_way.pop_front();
                     counted.absorb(done?);
                 }
-                Some(took) = told.recv() => {
-                    coming -= 1;
-                    most = if took < SWIFT_RANGE { FEWEST_RANGES.max(most - 1) } else { most + 1 };
-                }
+                Some(took) = told.recv() => at_once.came(took),
                 room = self.limits.bytes(length), if may_begin => {
                     let (turn, next) = Turn::take(hasher, tell.clone());
                     let (job, download, place) = (self.clone(), download.clone(), place.clone());
@@ -205,7 +195,7 @@ impl Downloader {
                     under_way.push_back(RangeTask { task: tokio::spawn(task), _room: room });
                     hasher = next;
                     start += length;
-                    coming += 1;
+                    at_once.began();
                 }
             }
         }

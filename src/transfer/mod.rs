@@ -5,10 +5,10 @@ pub mod buffers;
 pub mod context;
 pub mod document;
 pub mod download;
-
 pub mod limits;
 pub mod once_per_key;
 pub mod progress;
+mod ranges_at_once;
 mod received;
 mod sync;
 pub mod tasks;

@@ -81,6 +81,15 @@ def test_a_body_that_breaks_off_is_asked_for_from_there(job, tmp_path, kind):
     assert all(start <= 3 * MIB for start in rests), starts
 
 
+def test_more_ranges_come_at_a_time_where_replies_take_long(job, tmp_path):
+    files = {"large": random.Random(3).randbytes(12 * 8 * MIB)}
+    text = job.manifest(files)
+    job.rig.config(delay_ms=100)
+    download(job, tmp_path / "root", text)
+    assert contents(tmp_path / "root") == files
+    assert 4 <= job.rig.stats()["most_in_flight"] <= 6, "it begins with two, and 48 MiB is the room there is"
+
+
 RULE_FIELDS = ("nth", "skip", "times", "per_key", "probability", "key")
 
 PASSING = {
@@ -405,3 +414,21 @@ def test_f21_memory_is_bounded_by_buffers(job, tmp_path, run):
     assert peak < 200 * 1024, f"{peak} KiB"
     for name, body in files.items():
         assert (tmp_path / "root" / name).read_bytes() == body
+
+
+#: DOWNLOAD_ENTRIES=1000000 takes a minute and 4 GB below the temporary folder.
+ENTRIES = int(os.environ.get("DOWNLOAD_ENTRIES", "20000"))
+
+
+def test_one_directory_with_many_entries_of_one_content(job, tmp_path):
+    job.data(b"x")
+    text = manifest_text([entry(f"d/{number:07}", b"x") for number in range(ENTRIES)])
+    statistics = download(job, tmp_path / "root", text)
+    assert statistics.processed_files == ENTRIES
+    assert job.rig.count("GetObject") == 1, "the content is fetched once"
+    names = set()
+    with os.scandir(tmp_path / "root" / "d") as found:
+        for each in found:
+            assert each.stat().st_size == 1
+            names.add(each.name)
+    assert names == {f"{number:07}" for number in range(ENTRIES)}

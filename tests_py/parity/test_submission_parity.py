@@ -151,6 +151,21 @@ def test_texts_of_misconfigured_inputs(reference, tmp_path):
         assert str(raised.value) == str(expected.value)
 
 
+def test_more_inputs_than_are_looked_at_at_once(reference, tmp_path):
+    paths = [tmp_path / f"f{number:05}" for number in range(8200)]
+    for path in paths[:-2]:
+        path.touch()
+    ours = LocalSubmission()
+    given = ([str(path) for path in paths], [], [])
+    groups = outcome(ours.prepare_paths_for_upload, *given)
+    assert groups == outcome(reference.prepare_paths_for_upload, *given)
+    assert groups[0][0][4] == set(paths[-2:]), "missing ones are referenced"
+    paths[-1].mkdir()
+    text = outcome(ours.prepare_paths_for_upload, *given, require_paths_exist=True)
+    assert text == outcome(reference.prepare_paths_for_upload, *given, require_paths_exist=True)
+    assert text[0] == "MisconfiguredInputsError"
+
+
 def test_path_likes_relative_paths_and_empty_strings(reference, tmp_path, monkeypatch):
     write_tree(tmp_path, {"a": b"1", "b": {"c": b"22"}})
     monkeypatch.chdir(tmp_path)

@@ -13,23 +13,28 @@ use crate::transfer::tasks::blocking;
 
 /// How many cached keys are looked up in S3 before the cache is believed, as in the reference.
 const SAMPLE: usize = 30;
+/// How many keys the cache is asked for at once.
+const KEYS_AT_ONCE: usize = 8192;
 /// How many rows go into the cache at once.
 const CACHE_BATCH: usize = 1000;
 
 impl Job {
     /// What the cache has, and the rest.
-    pub(super) async fn split_by_cache(self: &Arc<Self>, planned: Vec<Planned>) -> (Vec<Planned>, Vec<Planned>) {
+    pub(super) async fn split_by_cache(self: &Arc<Self>, mut planned: Vec<Planned>) -> (Vec<Planned>, Vec<Planned>) {
         let Some(cache) = self.request.check_cache.clone().filter(|_| !self.request.options.force_check) else {
             return (Vec::new(), planned);
         };
-        let keys: Vec<String> = planned.iter().map(|planned| cache_key(&self.object(planned))).collect();
-        let reader = Arc::clone(&cache);
         let trust = self.request.options.trust_cache_for;
-        let seen = blocking(move || reader.seen_within(&keys, trust)).await;
+        let mut seen = Vec::with_capacity(planned.len());
+        for batch in planned.chunks(KEYS_AT_ONCE) {
+            let keys: Vec<String> = batch.iter().map(|planned| cache_key(&self.object(planned))).collect();
+            let reader = Arc::clone(&cache);
+            seen.append(&mut blocking(move || reader.seen_within(&keys, trust)).await);
+        }
         self.log_cache_warnings(&cache);
-        let (cached, unseen): (Vec<_>, Vec<_>) = planned.into_iter().zip(seen).partition(|(_, seen)| *seen);
-        let first = |pairs: Vec<(Planned, bool)>| pairs.into_iter().map(|(planned, _)| planned).collect();
-        (first(cached), first(unseen))
+        let mut seen = seen.into_iter();
+        let cached = planned.extract_if(.., |_| seen.next() == Some(true)).collect();
+        (cached, planned)
     }
 
     /// Leaves out what the cache has, unless a sample shows that it can't be believed.
