@@ -81,6 +81,9 @@ impl PathList {
     /// The same paths, sorted and each once.
     #[must_use]
     pub fn sorted_unique(&self) -> Self {
+        if self.is_sorted_and_unique() {
+            return self.clone();
+        }
         let mut sorted = Self { bytes: Vec::with_capacity(self.bytes.len()), ends: Vec::with_capacity(self.len()) };
         for index in self.sorted_indices() {
             let path = self.get(index);
@@ -89,6 +92,10 @@ impl PathList {
             }
         }
         sorted
+    }
+
+    fn is_sorted_and_unique(&self) -> bool {
+        (1..self.len()).all(|index| self.get(index - 1) < self.get(index))
     }
 }
 
@@ -112,6 +119,10 @@ mod tests {
         let list: PathList = paths.iter().collect();
         assert_eq!(list.iter().collect::<Vec<_>>(), paths);
         assert_eq!(list.sorted_indices(), [1, 2, 0, 3]);
-        assert_eq!(list.sorted_unique().iter().collect::<Vec<_>>(), [b"", &b"a/\xed\xb3\xbf"[..], b"b"]);
+        let sorted = list.sorted_unique();
+        assert_eq!(sorted.iter().collect::<Vec<_>>(), [b"", &b"a/\xed\xb3\xbf"[..], b"b"]);
+        assert_eq!(sorted.sorted_unique(), sorted);
+        let twice: PathList = [b"a", b"a"].iter().collect();
+        assert_eq!(twice.sorted_unique().len(), 1);
     }
 }

@@ -10,6 +10,9 @@ use crate::fs::tree::{SeenFile, TreeReader, TreeRoot};
 use crate::ops::in_parallel;
 use crate::transfer::context::{Context, LogLevel};
 
+/// How many files all threads look at before what they saw is put in order: enough to keep them busy.
+const FILES_AT_ONCE: usize = 8192;
+
 /// What to look at.
 #[derive(Debug)]
 pub struct SurveyRequest<'a> {
@@ -74,31 +77,35 @@ impl Survey {
 pub fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
     let root = TreeRoot::open(request.root, request.links)?;
     let files = request.files.sorted_unique();
-    let (seen, error) = in_parallel::map(
-        files.len(),
-        || TreeReader::new(&root),
-        |reader, index| {
-            context.check_cancelled(super::hash_files::CANCELLED)?;
-            match reader.look(files.get(index)) {
-                Err(Error::SourceFile { path, problem: SourceProblem::Missing }) if request.may_vanish => {
-                    context.log(LogLevel::Warning, "upload", || {
-                        format!("Input path '{0}' does not exist any more and is left out.", path.display())
-                    });
-                    Ok(None)
-                }
-                seen => seen.map(Some),
-            }
-        },
-    );
-    if let Some(error) = error {
-        return Err(error);
+    let mut seen: Vec<Option<SeenFile>> = Vec::with_capacity(files.len());
+    for first in (0..files.len()).step_by(FILES_AT_ONCE) {
+        let (batch, error) = in_parallel::map(
+            FILES_AT_ONCE.min(files.len() - first),
+            || TreeReader::new(&root),
+            |reader, index| look(reader, files.get(first + index), request.may_vanish, context),
+        );
+        if let Some(error) = error {
+            return Err(error);
+        }
+        seen.extend(batch.into_iter().flatten());
     }
-    let mut seen: Vec<Option<SeenFile>> = seen.into_iter().flatten().collect();
-    let files = if seen.iter().all(Option::is_some) {
-        files
-    } else {
-        files.iter().zip(&seen).filter(|(_, seen)| seen.is_some()).map(|(path, _)| path).collect()
-    };
-    let seen = seen.drain(..).flatten().collect();
-    Ok(Survey { root, files, seen, tree: None })
+    if seen.iter().all(Option::is_some) {
+        return Ok(Survey { root, files, seen: seen.into_iter().flatten().collect(), tree: None });
+    }
+    let there = files.iter().zip(&seen).filter(|(_, seen)| seen.is_some()).map(|(path, _)| path).collect();
+    Ok(Survey { root, files: there, seen: seen.into_iter().flatten().collect(), tree: None })
+}
+
+/// What is seen of a file, or nothing where it has vanished and may.
+fn look(reader: &mut TreeReader<'_>, path: &[u8], may_vanish: bool, context: &Context) -> Result<Option<SeenFile>> {
+    context.check_cancelled(super::hash_files::CANCELLED)?;
+    match reader.look(path) {
+        Err(Error::SourceFile { path, problem: SourceProblem::Missing }) if may_vanish => {
+            context.log(LogLevel::Warning, "upload", || {
+                format!("Input path '{}' does not exist any more and is left out.", path.display())
+            });
+            Ok(None)
+        }
+        seen => seen.map(Some),
+    }
 }
