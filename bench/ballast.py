@@ -12,6 +12,9 @@ from pathlib import Path
 
 from plan import GIB, MIB
 
+#: What a measured call gets, beside twice the bytes of its workload: its process, and the server's.
+CALL_BYTES = GIB
+
 _BLOCK_BYTES = 256 * MIB
 
 #: What stays free for everything else.

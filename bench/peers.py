@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
+from ballast import CALL_BYTES
 from generate import generate
 from plan import MIB, WORKLOADS, Workload
 from sides import REPOSITORY
@@ -114,6 +115,7 @@ def measure_one(driver: Any, workload: Workload, peers: dict[str, Command]) -> l
         files, target = folder / "files", folder / "downloaded"
         target.mkdir()
         for what, place in (("upload", files), ("download", target)):
+            driver.ballast.give(2 * count * size + CALL_BYTES)
             try:
                 figures = timed(command(what, place, bucket), driver.server.environment())
                 text = "{wall_s:.3g} s, {cpu_s:.2f} s CPU, {rss_mb:.0f} MB".format(**figures)
@@ -124,6 +126,7 @@ def measure_one(driver: Any, workload: Workload, peers: dict[str, Command]) -> l
             lines[-1] += " not what went up"
         shutil.rmtree(target)
         driver.server.reset(objects=True)
+        driver.ballast.take()
     shutil.rmtree(folder)
     return lines
 

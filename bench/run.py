@@ -21,7 +21,7 @@ from typing import Any, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 
-from ballast import Ballast
+from ballast import CALL_BYTES, Ballast
 from bare import SMALLEST_BYTES, add_bare_run
 from generate import generate
 from plan import GIB, MAX_TRANSFER_RSS_MB, MIB, WORKLOADS, Operation, Workload
@@ -57,10 +57,6 @@ def arguments() -> argparse.Namespace:
         parser.error(f"no such workload: {', '.join(sorted(unknown))}")
     chosen.runs = chosen.runs or (1 if chosen.quick else 3)
     return chosen
-
-
-#: What a measured call gets of the ballast, beside twice the bytes of the workload: its process, and the server's.
-CALL_BYTES = GIB
 
 
 class Driver:
@@ -216,6 +212,16 @@ def save(rows: list[Row], chosen: argparse.Namespace) -> Path:
     return path
 
 
+def show(rows: list[Row], chosen: argparse.Namespace) -> None:
+    """Prints the table and saves the figures: before the peers, whose failure must not lose them."""
+    print(
+        "Walls are medians (min–max); CPU, peak RSS and requests are reference / ours. The bare loops only read,"
+    )
+    print("hash, receive and send: their ratio is what the machine allows.\n")
+    print("\n".join(lines(rows)))
+    print(f"\nfigures of every run: {save(rows, chosen).relative_to(REPOSITORY)}", flush=True)
+
+
 def workspace() -> Optional[str]:
     """Where workloads stand: memory, if there is a folder of it."""
     return "/dev/shm" if Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK) else None
@@ -234,19 +240,11 @@ def main() -> int:
         for workload in WORKLOADS:
             if workload.name in chosen.workloads:
                 rows += driver.workload(workload)
-        peers = None
+        show(rows, chosen)
         if chosen.peers:
             from peers import measure_peers
 
-            peers = measure_peers(driver)
-    print(
-        "Walls are medians (min–max); CPU, peak RSS and requests are reference / ours. The bare loops only read,"
-    )
-    print("hash, receive and send: their ratio is what the machine allows.\n")
-    print("\n".join(lines(rows)))
-    if peers:
-        print("\n" + "\n".join(peers))
-    print(f"\nfigures of every run: {save(rows, chosen).relative_to(REPOSITORY)}")
+            print("\n" + "\n".join(measure_peers(driver)) + "\n")
     met, missed = counts(rows)
     print(f"bench: met={met} missed={missed}")
     return 0

@@ -18,11 +18,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 
-from ballast import Ballast
+from ballast import CALL_BYTES, Ballast
 from generate import generate
 from plan import GIB, KIB, Workload
 from rig.server import RigServer
-from run import CALL_BYTES, workspace
+from run import workspace
 from sides import Side
 
 FILES = [1_000, 10_000, 100_000, 1_000_000]
