@@ -21,7 +21,7 @@ from .models import (
     FileSystemLocationType,
     StorageProfile,
     SymlinkPolicy,
-    held_inputs,
+    _held_inputs,
 )
 from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
 
@@ -167,7 +167,7 @@ class LocalSubmission:
     def _hashed(
         self, group: AssetRootGroup, hash_cache_dir: Optional[str], watch: _Watch
     ) -> Optional[BaseAssetManifest]:
-        inputs = held_inputs(group)
+        inputs = _held_inputs(group)
         return watch.hash_survey(self._survey(inputs, group.root_path), hash_cache_dir) if inputs else None
 
     def _survey(self, inputs: Union[_Paths, _native.LocalPaths], root_path: str) -> _native.FileSurvey:

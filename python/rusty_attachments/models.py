@@ -76,7 +76,7 @@ class AssetRootGroup:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
-def held_inputs(group: AssetRootGroup) -> Union[set[Path], _native.LocalPaths]:
+def _held_inputs(group: AssetRootGroup) -> Union[set[Path], _native.LocalPaths]:
     """The inputs of a group as they are held. The group may be the reference's: it has the same fields."""
     held = getattr(group, "__dict__", {})
     if "_native" not in held or "inputs" in held:

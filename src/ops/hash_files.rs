@@ -21,9 +21,6 @@ use crate::transfer::context::{Context, LogLevel};
 /// The reference's text for a cancelled hashing.
 pub const CANCELLED: &str = "File hashing cancelled.";
 const LOGGER: &str = "upload";
-/// How many files are looked up, hashed and recorded before the next: what is only needed meanwhile, some 600 bytes a file,
-/// does not grow with the tree, and a transaction of the cache costs little beside so many rows.
-const FILES_AT_ONCE: usize = 8192;
 
 /// What to hash.
 #[derive(Debug)]
@@ -116,8 +113,8 @@ struct Unit {
 pub fn run(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
     let count = request.survey.seen.len();
     let mut all = Vec::with_capacity(count);
-    for first in (0..count).step_by(FILES_AT_ONCE) {
-        let batch = Batch::new(request, first..count.min(first + FILES_AT_ONCE));
+    for files in in_parallel::batches(count) {
+        let batch = Batch::new(request, files);
         report_warnings(request.cache, context);
         let hashed = batch.hash(context);
         report_warnings(request.cache, context);

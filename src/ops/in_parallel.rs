@@ -1,5 +1,6 @@
 //! Blocking work on many things, on as many threads as serve.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,6 +9,15 @@ use crate::error::{Error, Result};
 
 /// How many things a thread takes at a time, at most: enough to make the taking cheap, few enough to end together.
 const MOST_AT_ONCE: usize = 64;
+
+/// How many things are handed over together where there may be a million: enough to keep all threads busy, few enough that what
+/// is only needed meanwhile, some hundred bytes for each, does not grow with their number.
+const BATCH: usize = 8192;
+
+/// The indices below `count`, some thousands at a time.
+pub fn batches(count: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(BATCH).map(move |first| first..count.min(first + BATCH))
+}
 
 /// One thread more than processors: one can wait for the disk while the others work.
 #[must_use]
@@ -72,6 +82,15 @@ pub fn map<S, T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batches_are_all_indices_in_order() {
+        for count in [0, 1, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH] {
+            let batches: Vec<Range<usize>> = batches(count).collect();
+            assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= BATCH));
+            assert!(batches.into_iter().flatten().eq(0..count));
+        }
+    }
 
     #[test]
     fn results_come_in_order_and_each_index_is_done_once() {

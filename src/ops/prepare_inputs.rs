@@ -12,9 +12,6 @@ use crate::grouping::{self, FileSystemLocation};
 use crate::ops::in_parallel;
 use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
-/// How many inputs are looked at before they are put into groups: enough for all threads, few enough to cost no memory.
-const PATHS_AT_ONCE: usize = 8192;
-
 /// A submission's paths as the caller has them.
 #[derive(Debug, Default)]
 pub struct PrepareRequest {
@@ -73,8 +70,7 @@ pub fn run(request: &PrepareRequest) -> Result<Prepared> {
     let absolute = |path: &[u8]| grouping::absolute(path, &request.current_directory);
     let mut references: Vec<Vec<u8>> = request.references.iter().map(absolute).collect();
     let (mut missing, mut directories) = (Vec::new(), Vec::new());
-    for first in (0..request.inputs.len()).step_by(PATHS_AT_ONCE) {
-        let batch = first..request.inputs.len().min(first + PATHS_AT_ONCE);
+    for batch in in_parallel::batches(request.inputs.len()) {
         let paths: Vec<Vec<u8>> = batch.clone().map(|index| absolute(request.inputs.get(index))).collect();
         for (index, (path, look)) in batch.zip(paths.iter().zip(look_at(&paths)?)) {
             match look {

@@ -10,9 +10,6 @@ use crate::fs::tree::{SeenFile, TreeReader, TreeRoot};
 use crate::ops::in_parallel;
 use crate::transfer::context::{Context, LogLevel};
 
-/// How many files all threads look at before what they saw is put in order: enough to keep them busy.
-const FILES_AT_ONCE: usize = 8192;
-
 /// What to look at.
 #[derive(Debug)]
 pub struct SurveyRequest<'a> {
@@ -78,16 +75,16 @@ pub fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
     let root = TreeRoot::open(request.root, request.links)?;
     let files = request.files.sorted_unique();
     let mut seen: Vec<Option<SeenFile>> = Vec::with_capacity(files.len());
-    for first in (0..files.len()).step_by(FILES_AT_ONCE) {
-        let (batch, error) = in_parallel::map(
-            FILES_AT_ONCE.min(files.len() - first),
+    for batch in in_parallel::batches(files.len()) {
+        let (looks, error) = in_parallel::map(
+            batch.len(),
             || TreeReader::new(&root),
-            |reader, index| look(reader, files.get(first + index), request.may_vanish, context),
+            |reader, index| look(reader, files.get(batch.start + index), request.may_vanish, context),
         );
         if let Some(error) = error {
             return Err(error);
         }
-        seen.extend(batch.into_iter().flatten());
+        seen.extend(looks.into_iter().flatten());
     }
     if seen.iter().all(Option::is_some) {
         return Ok(Survey { root, files, seen: seen.into_iter().flatten().collect(), tree: None });

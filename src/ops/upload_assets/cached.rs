@@ -7,14 +7,13 @@ use tokio::task::JoinSet;
 use super::{CANCELLED, Job, LOGGER, Planned, cache_key, lock, seen_in_cache};
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::error::{Error, Result};
+use crate::ops::in_parallel;
 use crate::store::ObjectKey;
 use crate::transfer::context::LogLevel;
 use crate::transfer::tasks::blocking;
 
 /// How many cached keys are looked up in S3 before the cache is believed, as in the reference.
 const SAMPLE: usize = 30;
-/// How many keys the cache is asked for at once.
-const KEYS_AT_ONCE: usize = 8192;
 /// How many rows go into the cache at once.
 const CACHE_BATCH: usize = 1000;
 
@@ -26,8 +25,8 @@ impl Job {
         };
         let trust = self.request.options.trust_cache_for;
         let mut seen = Vec::with_capacity(planned.len());
-        for batch in planned.chunks(KEYS_AT_ONCE) {
-            let keys: Vec<String> = batch.iter().map(|planned| cache_key(&self.object(planned))).collect();
+        for batch in in_parallel::batches(planned.len()) {
+            let keys: Vec<String> = planned[batch].iter().map(|planned| cache_key(&self.object(planned))).collect();
             let reader = Arc::clone(&cache);
             seen.append(&mut blocking(move || reader.seen_within(&keys, trust)).await);
         }
