@@ -27,6 +27,8 @@ def root(tmp_path) -> Path:
     (root / "sub" / "file").write_text("file")
     (root / "tool").write_text("#!")
     (root / "tool").chmod(0o755)
+    # Whole microseconds: comparing goes through a double, as in the reference, and would round others up.
+    os.utime(root / "tool", ns=(1_700_000_000_123_456_000, 1_700_000_000_123_456_000))
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "x").write_text("x")
     links = {
