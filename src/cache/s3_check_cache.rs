@@ -58,15 +58,13 @@ impl S3CheckCache {
             let mut statement = connection.prepare_cached("SELECT last_seen_time FROM s3checkV1 WHERE s3_key=?1")?;
             // One read transaction for all: without it each lookup takes and drops the file's lock.
             let transaction = connection.unchecked_transaction()?;
-            let mut found = vec![false; keys.len()];
-            // In the table's order, neighbours are on one page.
-            let mut order: Vec<usize> = (0..keys.len()).collect();
-            order.sort_unstable_by(|left, right| keys[*left].cmp(&keys[*right]));
-            for index in order {
-                let mut rows = statement.query([&keys[index]])?;
-                if let Some(row) = rows.next()? {
-                    found[index] = is_fresh(row.get_ref(0)?, now, trust);
-                }
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                let mut rows = statement.query([key])?;
+                found.push(match rows.next()? {
+                    Some(row) => is_fresh(row.get_ref(0)?, now, trust),
+                    None => false,
+                });
             }
             transaction.commit()?;
             Ok(found)

@@ -1,6 +1,5 @@
 //! What the S3 check cache says, and how far it is believed.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -14,7 +13,7 @@ use crate::transfer::context::LogLevel;
 use crate::transfer::tasks::blocking;
 
 /// How many cached keys are looked up in S3 before the cache is believed, as in the reference.
-pub(super) const SAMPLE: usize = 30;
+const SAMPLE: usize = 30;
 /// How many rows go into the cache at once.
 const CACHE_BATCH: usize = 1000;
 
@@ -43,11 +42,8 @@ impl Job {
         if cached.is_empty() {
             return Ok(unseen);
         }
-        // Both at once: each is mostly waiting. Where the sample fails, what was listed is not needed.
-        let listed = async { Ok(self.missing_by_listing(&cached).await) };
-        let (is_right, missing) = tokio::try_join!(self.sample_is_there(&cached), listed)?;
-        if is_right {
-            let cached = self.set_missing_aside(cached, missing, &mut unseen);
+        if self.sample_is_there(&cached).await? {
+            let cached = self.set_missing_aside(cached, &mut unseen).await;
             for planned in &cached {
                 self.skip(planned, planned.index, seen_in_cache);
                 self.skip_duplicates(planned, seen_in_cache);
@@ -70,14 +66,12 @@ impl Job {
         Ok(unseen)
     }
 
-    /// Those that a listing has shown to be gone are uploaded again, and the cache forgets them.
-    fn set_missing_aside(
-        &self,
-        cached: Vec<Planned>,
-        missing: Option<HashSet<String>>,
-        unseen: &mut Vec<Planned>,
-    ) -> Vec<Planned> {
-        let Some(missing) = missing.filter(|missing| !missing.is_empty()) else {
+    /// Where all cached objects can be checked cheaply, those that are gone are uploaded again, and the cache forgets them.
+    async fn set_missing_aside(self: &Arc<Self>, cached: Vec<Planned>, unseen: &mut Vec<Planned>) -> Vec<Planned> {
+        if cached.len() <= SAMPLE {
+            return cached; // the sample was all of them
+        }
+        let Some(missing) = self.missing_by_listing(&cached).await.filter(|missing| !missing.is_empty()) else {
             return cached;
         };
         let (gone, there): (Vec<_>, Vec<_>) =

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::cached::SAMPLE;
 use super::{Job, LOGGER, Planned};
 use crate::error::{Error, Result};
 use crate::store::{ListPage, ListRequest};
@@ -23,9 +22,6 @@ const PAGE_KEYS: f64 = 1000.0;
 impl Job {
     /// Which of the cached contents S3 does not have, or `None` where finding out would cost too much or is not allowed.
     pub(super) async fn missing_by_listing(self: &Arc<Self>, cached: &[Planned]) -> Option<HashSet<String>> {
-        if cached.len() <= SAMPLE {
-            return None; // the sample is all of them
-        }
         let prefix = match self.request.cas_prefix.as_str() {
             "" => return None, // anything may be at the top of a bucket
             prefix => format!("{prefix}/"),
