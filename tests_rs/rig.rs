@@ -132,6 +132,11 @@ async fn observe_listings(client: &Client) -> Vec<String> {
     seen.push(list(client, "root/Manifests/", None, 2).await);
     seen.push(list(client, "root/Manifests", Some("/"), 1_000).await);
     seen.push(list(client, "root/Manifests/", Some("/"), 1_000).await);
+    for key in ["root/Data/1a.xxh128", "root/Data/1b.bak", "root/Data/1b.xxh128"] {
+        seen.push(put(client, key, b"").await);
+    }
+    seen.push(list(client, "root/Data/", Some("."), 2).await);
+    seen.push(list(client, "root/Data/1", Some("."), 1_000).await);
     seen.push(list(client, "nothing", None, 1_000).await);
     let two = ["root/Manifests/a", "root/Manifestsz"].map(|key| ObjectIdentifier::builder().key(key).build().unwrap());
     let delete = Delete::builder().set_objects(Some(two.to_vec())).build().unwrap();

@@ -275,18 +275,29 @@ async fn a_bucket_that_is_none_is_refused_before_anything_is_read() {
 
 #[tokio::test]
 async fn one_cached_object_of_many_that_is_gone_is_sent_again_and_cached() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::new());
-    let contents: Vec<Vec<u8>> = (0..200).map(|seed| bytes(100, seed)).collect();
-    let names: Vec<String> = (0..200).map(|number| format!("f{number}")).collect();
-    let files: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(contents.iter().map(Vec::as_slice)).collect();
-    let cache = Arc::new(S3CheckCache::open(Some(folder.path())));
-    let mut asked = request(&store, folder.path(), tree(folder.path(), &files));
-    asked.check_cache = Some(Arc::clone(&cache));
-    upload_assets(asked.clone(), &Context::new()).await.unwrap();
-    let gone = key_of(&contents[77]);
-    store.remove(&gone);
-    upload_assets(asked, &Context::new()).await.unwrap();
-    assert!(store.objects().contains_key(&gone));
-    assert_eq!(cache.seen(&[format!("{BUCKET}/{}", gone.key)]), [true]);
+    // On one page of a listing, and on more than a few.
+    for count in [200_usize, 2_500] {
+        let folder = tempfile::tempdir().unwrap();
+        let listings = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&listings);
+        let store = Arc::new(MemoryStore::failing(move |call| {
+            *counted.lock().unwrap() += u32::from(call.operation == Operation::List);
+            Fault::None
+        }));
+        let contents: Vec<Vec<u8>> = (0..count).map(|number| format!("contents {number}").into_bytes()).collect();
+        let names: Vec<String> = (0..count).map(|number| format!("f{number}")).collect();
+        let files: Vec<(&str, &[u8])> =
+            names.iter().map(String::as_str).zip(contents.iter().map(Vec::as_slice)).collect();
+        let cache = Arc::new(S3CheckCache::open(Some(folder.path())));
+        let mut asked = request(&store, folder.path(), tree(folder.path(), &files));
+        asked.check_cache = Some(Arc::clone(&cache));
+        upload_assets(asked.clone(), &Context::new()).await.unwrap();
+        let gone = key_of(&contents[77]);
+        store.remove(&gone);
+        *listings.lock().unwrap() = 0;
+        upload_assets(asked, &Context::new()).await.unwrap();
+        assert!(store.objects().contains_key(&gone), "of {count}");
+        assert_eq!(cache.seen(&[format!("{BUCKET}/{}", gone.key)]), [true]);
+        assert_eq!(*listings.lock().unwrap(), if count <= 1_000 { 1 } else { 16 });
+    }
 }

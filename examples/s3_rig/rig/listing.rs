@@ -1,6 +1,8 @@
 //! `ListObjectsV2`: prefixes, delimiters and pages.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -41,41 +43,41 @@ pub fn list(bucket: &Bucket, target: &Target) -> Result<Response, Failure> {
         Some(token) => token_text(token)
             .ok_or_else(|| Failure::invalid_argument("The continuation token provided is incorrect"))?,
     };
-    let (rows, truncated) = page(bucket.list(prefix), (prefix, delimiter), &after, limit);
+    let (rows, truncated) = page(bucket, (prefix, delimiter), &after, limit);
     Ok(xml_response(document(target, prefix, limit, (&rows, truncated))))
 }
 
-fn page(
-    objects: Vec<(String, Arc<Object>)>,
-    (prefix, delimiter): (&str, Option<&str>),
-    after: &str,
-    limit: usize,
-) -> (Vec<Row>, bool) {
+fn page(bucket: &Bucket, (prefix, delimiter): (&str, Option<&str>), after: &str, limit: usize) -> (Vec<Row>, bool) {
     let mut rows: Vec<Row> = Vec::new();
-    for (key, object) in objects {
+    let mut truncated = false;
+    bucket.walk(prefix, after, |key, object| {
         let common = delimiter.and_then(|delimiter| {
             let end = key[prefix.len()..].find(delimiter)? + prefix.len() + delimiter.len();
-            Some(key[..end].to_owned())
+            Some(&key[..end])
         });
-        let row = common.map_or_else(|| Row::Key(key, object), Row::CommonPrefix);
-        if row.name() <= after || rows.last().is_some_and(|last| last.name() == row.name()) {
-            continue;
+        let name = common.unwrap_or(key);
+        if name <= after || rows.last().is_some_and(|last| last.name() == name) {
+            return ControlFlow::Continue(());
         }
         if rows.len() == limit {
-            return (rows, limit > 0);
+            truncated = limit > 0;
+            return ControlFlow::Break(());
         }
-        rows.push(row);
-    }
-    (rows, false)
+        let name = name.to_owned();
+        rows.push(if common.is_some() { Row::CommonPrefix(name) } else { Row::Key(name, Arc::clone(object)) });
+        ControlFlow::Continue(())
+    });
+    (rows, truncated)
 }
 
 fn document(target: &Target, prefix: &str, limit: usize, (rows, truncated): (&[Row], bool)) -> String {
     let query = &target.query;
     let url = query.get("encoding-type") == Some("url");
-    let written = |text: &str| {
-        if url { xml::escape(&utf8_percent_encode(text, URL).to_string()) } else { xml::escape(text) }
-    };
-    let mut document = format!(
+    // What is encoded for a URL has nothing that XML would escape.
+    let written = |text| if url { Cow::Owned(utf8_percent_encode(text, URL).to_string()) } else { xml::escape(text) };
+    let mut document = String::with_capacity(512 * (rows.len() + 1));
+    let _ = write!(
+        document,
         "{}<ListBucketResult xmlns=\"{}\"><Name>{}</Name><Prefix>{}</Prefix><KeyCount>{}</KeyCount><MaxKeys>{limit}</MaxKeys>\
          <IsTruncated>{truncated}</IsTruncated>",
         xml::DECLARATION,

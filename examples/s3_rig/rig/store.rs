@@ -1,6 +1,8 @@
 //! Buckets, objects and unfinished multipart uploads, in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::ops::{Bound, ControlFlow};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -83,15 +85,33 @@ impl Bucket {
         self.shard(key).remove(key).is_some()
     }
 
+    /// Shows the keys that begin with the prefix and come after `after`, in the order of their bytes, until `visit` breaks.
+    /// What a page costs depends on its own keys, not on how many there are.
+    pub fn walk(&self, prefix: &str, after: &str, mut visit: impl FnMut(&str, &Arc<Object>) -> ControlFlow<()>) {
+        let first = if after >= prefix { Bound::Excluded(after) } else { Bound::Included(prefix) };
+        // Others hold one of these locks at a time, so that holding all of them can't end in a deadlock.
+        let shards: Vec<_> = self.shards.iter().map(lock).collect();
+        let below = |shard| BTreeMap::range::<str, _>(shard, (first, Bound::Unbounded));
+        let begins = |(key, _): &(&String, _)| key.starts_with(prefix);
+        let mut runs: Vec<_> = shards.iter().map(|shard| below(shard).take_while(begins).peekable()).collect();
+        let heads = runs.iter_mut().enumerate().filter_map(|(run, keys)| Some(Reverse((keys.peek()?.0, run))));
+        let mut heads: BinaryHeap<_> = heads.collect();
+        while let Some(Reverse((_, run))) = heads.pop() {
+            let Some((key, object)) = runs[run].next() else { continue };
+            if visit(key, object).is_break() {
+                return;
+            }
+            heads.extend(runs[run].peek().map(|(key, _)| Reverse((*key, run))));
+        }
+    }
+
     /// Keys that begin with the prefix, sorted by their bytes.
     pub fn list(&self, prefix: &str) -> Vec<(String, Arc<Object>)> {
-        let mut found: Vec<(String, Arc<Object>)> = Vec::new();
-        for shard in &self.shards {
-            let shard = lock(shard);
-            let below = shard.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
-            found.extend(below.map(|(key, object)| (key.clone(), object.clone())));
-        }
-        found.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        let mut found = Vec::new();
+        self.walk(prefix, "", |key, object| {
+            found.push((key.to_owned(), Arc::clone(object)));
+            ControlFlow::Continue(())
+        });
         found
     }
 

@@ -1,12 +1,16 @@
 //! The little XML that S3 speaks: written by hand, and read by looking for tags.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
-pub fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"' | ..b' ')) {
+        return Cow::Borrowed(text);
+    }
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -20,7 +24,7 @@ pub fn escape(text: &str) -> String {
             character => escaped.push(character),
         }
     }
-    escaped
+    Cow::Owned(escaped)
 }
 
 pub fn unescape(text: &str) -> String {

@@ -19,21 +19,35 @@ const CACHE_BATCH: usize = 1000;
 
 impl Job {
     /// What the cache has, and the rest.
-    pub(super) async fn split_by_cache(self: &Arc<Self>, mut planned: Vec<Planned>) -> (Vec<Planned>, Vec<Planned>) {
+    pub(super) async fn split_by_cache(self: &Arc<Self>, planned: Vec<Planned>) -> (Vec<Planned>, Vec<Planned>) {
         let Some(cache) = self.request.check_cache.clone().filter(|_| !self.request.options.force_check) else {
             return (Vec::new(), planned);
         };
-        let trust = self.request.options.trust_cache_for;
-        let mut seen = Vec::with_capacity(planned.len());
-        for batch in in_parallel::batches(planned.len()) {
-            let keys: Vec<String> = planned[batch].iter().map(|planned| cache_key(&self.object(planned))).collect();
-            let reader = Arc::clone(&cache);
-            seen.append(&mut blocking(move || reader.seen_within(&keys, trust)).await);
-        }
+        let (job, reader) = (Arc::clone(self), Arc::clone(&cache));
+        let (cached, unseen) = blocking(move || {
+            let seen = job.seen_in(&reader, &planned);
+            split(planned, &seen)
+        })
+        .await;
         self.log_cache_warnings(&cache);
-        let mut seen = seen.into_iter();
-        let cached = planned.extract_if(.., |_| seen.next() == Some(true)).collect();
-        (cached, planned)
+        (cached, unseen)
+    }
+
+    /// Which of the contents the cache has.
+    fn seen_in(&self, cache: &S3CheckCache, planned: &[Planned]) -> Vec<bool> {
+        // In the cache's order: what a batch asks for is then in one run of the table.
+        let mut order: Vec<usize> = (0..planned.len()).collect();
+        order.sort_unstable_by(|left, right| planned[*left].hash.cmp(&planned[*right].hash));
+        let mut seen = vec![false; planned.len()];
+        for batch in in_parallel::batches(order.len()) {
+            let batch = &order[batch];
+            let keys = batch.iter().map(|index| cache_key(&self.object(&planned[*index])));
+            let answers = cache.seen_within(&keys, self.request.options.trust_cache_for);
+            for (index, answer) in batch.iter().zip(answers) {
+                seen[*index] = answer;
+            }
+        }
+        seen
     }
 
     /// Leaves out what the cache has, unless a sample shows that it can't be believed.
@@ -67,18 +81,15 @@ impl Job {
     }
 
     /// Where all cached objects can be checked cheaply, those that are gone are uploaded again, and the cache forgets them.
-    async fn set_missing_aside(self: &Arc<Self>, cached: Vec<Planned>, unseen: &mut Vec<Planned>) -> Vec<Planned> {
+    async fn set_missing_aside(self: &Arc<Self>, mut cached: Vec<Planned>, unseen: &mut Vec<Planned>) -> Vec<Planned> {
         if cached.len() <= SAMPLE {
             return cached; // the sample was all of them
         }
-        let Some(missing) = self.missing_by_listing(&cached).await.filter(|missing| !missing.is_empty()) else {
-            return cached;
-        };
-        let (gone, there): (Vec<_>, Vec<_>) =
-            cached.into_iter().partition(|planned| missing.contains(&self.object(planned).key));
+        let Some(listed) = self.listed(cached.len()).await else { return cached };
+        let gone: Vec<_> = cached.extract_if(.., |planned| !listed.contains(&planned.hash)).collect();
         lock(&self.missed).extend(gone.iter().map(|planned| cache_key(&self.object(planned))));
         unseen.extend(gone);
-        there
+        cached
     }
 
     /// Asks S3 for some of the cached objects. An answer that can't be had counts as a miss, as in the reference.
@@ -151,6 +162,16 @@ impl Job {
     }
 }
 
+/// What was seen and the rest, each in its order. The larger part, of hundred bytes each, stays where it is.
+fn split(mut planned: Vec<Planned>, seen: &[bool]) -> (Vec<Planned>, Vec<Planned>) {
+    let count = seen.iter().filter(|seen| **seen).count();
+    let takes_seen = count <= planned.len() / 2;
+    let mut taken = Vec::with_capacity(count.min(planned.len() - count));
+    let mut flags = seen.iter();
+    taken.extend(planned.extract_if(.., |_| flags.next() == Some(&takes_seen)));
+    if takes_seen { (taken, planned) } else { (planned, taken) }
+}
+
 /// Up to `count` different indexes below `length`, spread at random.
 fn sample(length: usize, count: usize) -> Vec<usize> {
     use std::hash::{BuildHasher, RandomState};
@@ -167,4 +188,36 @@ fn sample(length: usize, count: usize) -> Vec<usize> {
         draw += 1;
     }
     chosen.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::hash_bytes;
+
+    #[test]
+    fn seen_and_unseen_are_told_apart_in_their_order() {
+        let planned = |index| Planned {
+            hash: hash_bytes(b"contents"),
+            index,
+            offset_bytes: 0,
+            size_bytes: 8,
+            duplicates: Vec::new(),
+            completes_file: true,
+        };
+        for seen in [&[][..], &[false; 5], &[true; 5], &[true, false, false, true, false], &[true, false, true, true]] {
+            let (cached, unseen) = split((0..seen.len()).map(planned).collect(), seen);
+            let indices = |wanted| (0..seen.len()).filter(move |index| seen[*index] == wanted).collect::<Vec<_>>();
+            assert_eq!(cached.iter().map(|planned| planned.index).collect::<Vec<_>>(), indices(true));
+            assert_eq!(unseen.iter().map(|planned| planned.index).collect::<Vec<_>>(), indices(false));
+        }
+    }
+
+    #[test]
+    fn a_sample_is_of_different_indices() {
+        assert_eq!(sample(3, 30), [0, 1, 2]);
+        let chosen = sample(10_000, 30);
+        assert_eq!(chosen.len(), 30);
+        assert!(chosen.is_sorted_by(|left, right| left < right) && chosen.iter().all(|index| *index < 10_000));
+    }
 }

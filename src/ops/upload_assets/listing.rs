@@ -9,29 +9,52 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Job, LOGGER, Planned};
+use super::{Job, LOGGER};
 use crate::error::{Error, Result};
+use crate::hash::ContentHash;
 use crate::store::{ListPage, ListRequest};
 use crate::transfer::context::LogLevel;
 
 /// A listing is read to its end if it should have at most this many keys for every one that is asked for.
 const KEYS_PER_QUESTION: f64 = 4.0;
 /// The keys of a page of S3's listings: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>.
-const PAGE_KEYS: f64 = 1000.0;
+const PAGE_KEYS: usize = 1000;
+
+/// What ends a hash in a key. As a listing's delimiter it makes S3 name each key's common prefix alone, without times, tags
+/// and sizes: a quarter of the text, which is most of what a listing costs on both sides.
+const DELIMITER: &str = ".";
+
+/// A listing in parts that are read at the same time. Hashes are spread evenly, so that one part tells of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    /// All in one: what is asked for has room on a page or two.
+    One,
+    /// A part for each first digit of a hash.
+    Digits,
+}
+
+impl Parts {
+    const fn of(questions: usize) -> Self {
+        if questions <= PAGE_KEYS { Self::One } else { Self::Digits }
+    }
+
+    /// What stands between the prefix and the rest of the keys of each part.
+    const fn beginnings(self) -> &'static [&'static str] {
+        match self {
+            Self::One => &[""],
+            Self::Digits => &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"],
+        }
+    }
+}
 
 impl Job {
-    /// Which of the cached contents S3 does not have, or `None` where finding out would cost too much or is not allowed.
-    pub(super) async fn missing_by_listing(self: &Arc<Self>, cached: &[Planned]) -> Option<HashSet<String>> {
-        let prefix = match self.request.cas_prefix.as_str() {
-            "" => return None, // anything may be at the top of a bucket
-            prefix => format!("{prefix}/"),
-        };
-        match self.listed_keys(&prefix, cached.len()).await {
-            Ok(Some(listed)) => {
-                let keys = cached.iter().map(|planned| self.object(planned).key);
-                Some(keys.filter(|key| !listed.contains(key)).collect())
-            }
-            Ok(None) => None,
+    /// Which contents S3 has, or `None` where finding out would cost too much for so many questions, or is not allowed.
+    pub(super) async fn listed(self: &Arc<Self>, questions: usize) -> Option<HashSet<ContentHash>> {
+        if self.request.cas_prefix.is_empty() {
+            return None; // anything may be at the top of a bucket
+        }
+        match self.listed_below(questions).await {
+            Ok(listed) => listed,
             Err(error) => {
                 self.context()
                     .log(LogLevel::Debug, LOGGER, || format!("The cached objects could not be listed: {error}"));
@@ -40,73 +63,122 @@ impl Job {
         }
     }
 
-    async fn listed_keys(self: &Arc<Self>, prefix: &str, questions: usize) -> Result<Option<HashSet<String>>> {
-        let first = self.page(prefix, None).await?;
-        let mut keys = HashSet::with_capacity(questions);
-        let more = first.continuation.is_some();
-        if more && !is_worth_it(&first, prefix, questions) {
+    async fn listed_below(self: &Arc<Self>, questions: usize) -> Result<Option<HashSet<ContentHash>>> {
+        let prefix = format!("{}/", self.request.cas_prefix);
+        let parts = Parts::of(questions);
+        let (first, others) = parts.beginnings().split_first().unwrap_or((&"", &[]));
+        let place = format!("{prefix}{first}");
+        let page = self.page(&place, None).await?;
+        if !is_worth_it(&page, &prefix, parts, questions) {
             return Ok(None);
         }
-        keys.extend(first.objects.into_iter().map(|(key, _)| key));
-        if more {
-            // Hashes are spread evenly: one listing for each first digit, all at once.
-            let mut shards = JoinSet::new();
-            for digit in "0123456789abcdef".chars() {
-                shards.spawn(Arc::clone(self).all_pages(format!("{prefix}{digit}")));
-            }
-            while let Some(shard) = shards.join_next().await {
-                keys.extend(shard.map_err(|error| Error::Sync(error.to_string()))??);
-            }
+        let mut hashes = HashSet::with_capacity(questions);
+        hashes.extend(self.hashes(&page));
+        let mut set = JoinSet::new();
+        if page.continuation.is_some() {
+            set.spawn(Arc::clone(self).rest(place, page.continuation));
         }
-        Ok(Some(keys))
+        for beginning in others {
+            set.spawn(Arc::clone(self).rest(format!("{prefix}{beginning}"), None));
+        }
+        while let Some(found) = set.join_next().await {
+            hashes.extend(found.map_err(|error| Error::Sync(error.to_string()))??);
+        }
+        Ok(Some(hashes))
     }
 
-    async fn all_pages(self: Arc<Self>, prefix: String) -> Result<Vec<String>> {
-        let mut keys = Vec::new();
-        let mut continuation = None;
+    /// A listing to its end, from its beginning or from where a page ended.
+    async fn rest(self: Arc<Self>, prefix: String, mut continuation: Option<String>) -> Result<Vec<ContentHash>> {
+        let mut hashes = Vec::new();
         loop {
             let page = self.page(&prefix, continuation.as_deref()).await?;
-            keys.extend(page.objects.into_iter().map(|(key, _)| key));
+            hashes.extend(self.hashes(&page));
             continuation = page.continuation;
             if continuation.is_none() {
-                return Ok(keys);
+                return Ok(hashes);
             }
         }
+    }
+
+    fn hashes<'a>(&'a self, page: &'a ListPage) -> impl Iterator<Item = ContentHash> + 'a {
+        let (prefix, algorithm) = (self.request.cas_prefix.as_str(), self.request.manifest.hash_algorithm.as_str());
+        names(page).filter_map(move |name| hash_in(name, prefix, algorithm))
     }
 
     async fn page(&self, prefix: &str, continuation: Option<&str>) -> Result<ListPage> {
         let _permit = self.uploader.limits.request().await;
-        let request = ListRequest { bucket: &self.request.bucket, prefix, delimiter: None, continuation };
+        let request = ListRequest { bucket: &self.request.bucket, prefix, delimiter: Some(DELIMITER), continuation };
         self.request.store.list(request).await
     }
 }
 
-/// How far the first page got among all hashes tells how many keys there are.
-fn is_worth_it(first: &ListPage, prefix: &str, questions: usize) -> bool {
-    let last = first.objects.last().and_then(|(key, _)| key.get(prefix.len()..prefix.len() + 8));
-    let Some(reached) = last.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else { return false };
-    let share = f64::from(reached.max(1)) / f64::from(u32::MAX);
-    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    let questions = questions as f64;
-    PAGE_KEYS / share <= questions.mul_add(KEYS_PER_QUESTION, PAGE_KEYS)
+/// The hash in `<prefix>/<hash>.`, or in a whole key where the store knows no delimiters.
+fn hash_in(name: &str, prefix: &str, algorithm: &str) -> Option<ContentHash> {
+    let (hash, rest) = name.strip_prefix(prefix)?.strip_prefix('/')?.split_once(DELIMITER)?;
+    (rest.is_empty() || rest == algorithm).then(|| ContentHash::from_text(hash))
+}
+
+fn names(page: &ListPage) -> impl Iterator<Item = &str> {
+    page.common_prefixes.iter().chain(page.objects.iter().map(|(key, _)| key)).map(String::as_str)
+}
+
+/// The first page of the first part tells how many keys there are: as many in each part or, where there are more, as many in
+/// all hashes as in those up to the page's last.
+fn is_worth_it(first: &ListPage, prefix: &str, parts: Parts, questions: usize) -> bool {
+    let share = if first.continuation.is_none() {
+        1.0 / float(parts.beginnings().len())
+    } else {
+        let last = names(first).max().and_then(|name| name.get(prefix.len()..prefix.len() + 8));
+        let Some(reached) = last.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else { return false };
+        f64::from(reached.max(1)) / f64::from(u32::MAX)
+    };
+    float(names(first).count()) / share <= float(questions).mul_add(KEYS_PER_QUESTION, float(PAGE_KEYS))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for an estimate")]
+const fn float(count: usize) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::ObjectInfo;
 
-    fn page_up_to(hash: &str) -> ListPage {
-        ListPage { objects: vec![(format!("root/Data/{hash}.xxh128"), ObjectInfo::default())], ..ListPage::default() }
+    const PREFIX: &str = "root/Data/";
+
+    #[test]
+    fn hashes_are_found_in_common_prefixes_and_in_keys() {
+        let found = |name: &str| hash_in(name, "root/Data", "xxh128").map(|hash| hash.text().into_owned());
+        let hash = "0123456789abcdef0123456789abcdef";
+        assert_eq!(found(&format!("root/Data/{hash}.")).as_deref(), Some(hash));
+        assert_eq!(found(&format!("root/Data/{hash}.xxh128")).as_deref(), Some(hash));
+        for other in ["root/Data/abc", "root/Data/abc.md5", "root/Data", "root/Dataabc.", "other/abc."] {
+            assert_eq!(found(other), None, "{other}");
+        }
+    }
+
+    fn page_up_to(hash: &str, continuation: Option<&str>) -> ListPage {
+        ListPage {
+            common_prefixes: vec![format!("{PREFIX}{hash}."); PAGE_KEYS],
+            continuation: continuation.map(str::to_owned),
+            ..ListPage::default()
+        }
     }
 
     #[test]
     fn a_shared_prefix_is_not_listed_and_a_small_one_is() {
+        let worth = |page: &ListPage, questions| is_worth_it(page, PREFIX, Parts::of(questions), questions);
         // A thousand keys reach a tenth of the way: 10,000 keys.
-        assert!(is_worth_it(&page_up_to("1999999900000000"), "root/Data/", 10_000));
-        assert!(!is_worth_it(&page_up_to("1999999900000000"), "root/Data/", 100));
+        let a_tenth = page_up_to("1999999900000000", Some("more"));
+        assert!(worth(&a_tenth, 10_000));
+        assert!(!worth(&a_tenth, 100));
         // A thousand keys reach almost nowhere: millions.
-        assert!(!is_worth_it(&page_up_to("0000ffff00000000"), "root/Data/", 10_000));
-        assert!(!is_worth_it(&page_up_to("no hash at all"), "root/Data/", 10_000));
+        assert!(!worth(&page_up_to("0000ffff00000000", Some("more")), 10_000));
+        assert!(!worth(&page_up_to("no hash at all", Some("more")), 10_000));
+        // There are no more: for few questions that is all of them, for many it is one part of sixteen.
+        let complete = page_up_to("0fff000000000000", None);
+        assert!(worth(&complete, 31));
+        assert!(worth(&complete, 10_000));
+        assert!(!worth(&complete, 1_001));
     }
 }

@@ -15,6 +15,10 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::shared::IntoShared;
 
 use super::endpoint::Endpoint;
 use super::errors::{OutageClassifier, Signals, SignalsInterceptor};
@@ -139,17 +143,35 @@ fn endpoint_url(options: &S3Options) -> Option<String> {
         .or_else(|| from_environment("AWS_ENDPOINT_URL"))
 }
 
+/// An HTTP client that makes connectors when they are asked for.
+///
+/// The SDK's own also makes one whenever a client of S3 is built, and drops it, so that certificates are read early. For a
+/// call of few requests, reading the system's hundreds of certificates would be most of the work.
+#[derive(Debug)]
+struct OnDemand(SharedHttpClient);
+
+impl HttpClient for OnDemand {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.0.http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.0.connector_metadata()
+    }
+}
+
 fn http_client() -> Result<SharedHttpClient> {
     let tls = tls_context()?;
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+    Ok(OnDemand(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(tls.clone())
             .proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(aws_sdk_s3::config::RuntimeComponents::sleep_impl));
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         connector.build()
     }))
+    .into_shared())
 }
 
 /// The system's trust store and, as botocore reads it, `AWS_CA_BUNDLE`.

@@ -208,20 +208,20 @@ impl S3Store {
                 .send()
         };
         let answer = self.send(asked, 0, send).await.map_err(|failure| failure.error)?;
-        let objects = answer.contents().iter().filter_map(|object| {
+        let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
             let info = ObjectInfo {
-                size_bytes: unsigned(object.size()),
-                last_modified: object.last_modified().and_then(system_time),
-                etag: object.e_tag().map(str::to_owned),
+                size_bytes: unsigned(object.size),
+                last_modified: object.last_modified.as_ref().and_then(system_time),
+                etag: object.e_tag,
                 metadata: BTreeMap::new(),
             };
-            Some((object.key()?.to_owned(), info))
+            Some((object.key?, info))
         });
-        let prefixes = answer.common_prefixes().iter().filter_map(|prefix| prefix.prefix().map(str::to_owned));
+        let prefixes = answer.common_prefixes.unwrap_or_default().into_iter().filter_map(|prefix| prefix.prefix);
         Ok(ListPage {
             objects: objects.collect(),
             common_prefixes: prefixes.collect(),
-            continuation: answer.next_continuation_token().map(str::to_owned),
+            continuation: answer.next_continuation_token,
         })
     }
 }
