@@ -83,6 +83,26 @@ def test_the_second_upload_asks_for_a_sample_only(rig, rig_bucket, manager, tree
     assert rig.stats()["operations"] == {"HeadObject": 2, "PutObject": 1}
 
 
+def test_more_cached_files_than_a_sample_has_are_checked_by_one_listing(rig, rig_bucket, manager, tmp_path):
+    names = [f"{number:02}" for number in range(40)]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode())
+    root = AssetRootManifest(root_path=str(tmp_path), asset_manifest=manifest_of(tmp_path, *names))
+    cache = str(tmp_path / "cache")
+    manager.upload_assets([root], s3_check_cache_dir=cache)
+    rig.reset()
+    statistics, _ = manager.upload_assets([root], s3_check_cache_dir=cache)
+    assert statistics.skipped_files == 40
+    assert rig.stats()["operations"] == {"HeadObject": 30, "ListObjectsV2": 1, "PutObject": 1}
+
+    # A listing that does not answer holds nobody who wants to stop.
+    rig.reset()
+    rig.rules({"operation": "ListObjectsV2", "fault": {"kind": "stall"}})
+    with pytest.raises(AssetSyncCancelledError, match=r"File upload cancelled\."):
+        manager.upload_assets([root], lambda _report: rig.count("ListObjectsV2") == 0, s3_check_cache_dir=cache)
+    assert rig.stats()["operations"] == {"HeadObject": 30, "ListObjectsV2": 1}
+
+
 def test_a_missing_file_is_an_error_that_names_it_and_no_manifest_is_stored(
     rig, rig_bucket, manager, tree, tmp_path
 ):

@@ -57,7 +57,7 @@ impl Job {
             return Ok(unseen);
         }
         if self.sample_is_there(&cached).await? {
-            let cached = self.set_missing_aside(cached, &mut unseen).await;
+            let cached = self.set_missing_aside(cached, &mut unseen).await?;
             for planned in &cached {
                 self.skip(planned, planned.index, seen_in_cache);
                 self.skip_duplicates(planned, seen_in_cache);
@@ -81,15 +81,24 @@ impl Job {
     }
 
     /// Where all cached objects can be checked cheaply, those that are gone are uploaded again, and the cache forgets them.
-    async fn set_missing_aside(self: &Arc<Self>, mut cached: Vec<Planned>, unseen: &mut Vec<Planned>) -> Vec<Planned> {
+    async fn set_missing_aside(
+        self: &Arc<Self>,
+        mut cached: Vec<Planned>,
+        unseen: &mut Vec<Planned>,
+    ) -> Result<Vec<Planned>> {
         if cached.len() <= SAMPLE {
-            return cached; // the sample was all of them
+            return Ok(cached); // the sample was all of them
         }
-        let Some(listed) = self.listed(cached.len()).await else { return cached };
+        let listed = tokio::select! {
+            biased;
+            () = self.context().cancel.cancelled() => return Err(Error::Cancelled(CANCELLED.to_owned())),
+            listed = self.listed(cached.len()) => listed,
+        };
+        let Some(listed) = listed else { return Ok(cached) };
         let gone: Vec<_> = cached.extract_if(.., |planned| !listed.contains(&planned.hash)).collect();
         lock(&self.missed).extend(gone.iter().map(|planned| cache_key(&self.object(planned))));
         unseen.extend(gone);
-        cached
+        Ok(cached)
     }
 
     /// Asks S3 for some of the cached objects. An answer that can't be had counts as a miss, as in the reference.

@@ -21,7 +21,8 @@ const KEYS_PER_QUESTION: f64 = 4.0;
 const PAGE_KEYS: usize = 1000;
 
 /// What ends a hash in a key. As a listing's delimiter it makes S3 name each key's common prefix alone, without times, tags
-/// and sizes: a quarter of the text, which is most of what a listing costs on both sides.
+/// and sizes: a quarter of the text, which is most of what a listing costs on both sides
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-prefixes.html>).
 const DELIMITER: &str = ".";
 
 /// A listing in parts that are read at the same time. Hashes are spread evenly, so that one part tells of all.
