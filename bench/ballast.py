@@ -14,6 +14,8 @@ from plan import GIB, MIB
 
 #: What a measured call gets, beside twice the bytes of its workload: its process, and the server's.
 CALL_BYTES = GIB
+#: The same for quick runs: taking memory again costs more than their calls.
+QUICK_CALL_BYTES = 256 * MIB
 
 _BLOCK_BYTES = 256 * MIB
 

@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from ballast import CALL_BYTES
 from generate import generate
 from plan import MIB, WORKLOADS, Workload
 from sides import REPOSITORY
@@ -115,7 +114,7 @@ def measure_one(driver: Any, workload: Workload, peers: dict[str, Command]) -> l
         files, target = folder / "files", folder / "downloaded"
         target.mkdir()
         for what, place in (("upload", files), ("download", target)):
-            driver.ballast.give(2 * count * size + CALL_BYTES)
+            driver.make_room(workload)
             try:
                 figures = timed(command(what, place, bucket), driver.server.environment())
                 text = "{wall_s:.3g} s, {cpu_s:.2f} s CPU, {rss_mb:.0f} MB".format(**figures)

@@ -21,7 +21,7 @@ from typing import Any, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 
-from ballast import CALL_BYTES, Ballast
+from ballast import CALL_BYTES, QUICK_CALL_BYTES, Ballast
 from bare import SMALLEST_BYTES, add_bare_run
 from generate import generate
 from plan import GIB, MAX_TRANSFER_RSS_MB, MIB, WORKLOADS, Operation, Workload
@@ -65,7 +65,7 @@ class Driver:
     def __init__(self, chosen: argparse.Namespace, server: RigServer, folder: Path, homes: Path) -> None:
         self.chosen = chosen
         # The quick workloads need little, and may take 50 s.
-        self.ballast = Ballast(0 if chosen.no_ballast else (2 if chosen.quick else 64) * GIB)
+        self.ballast = Ballast(0 if chosen.no_ballast else (1 if chosen.quick else 64) * GIB)
         self.server = server
         self.folder = folder
         environment = server.environment()
@@ -97,7 +97,7 @@ class Driver:
                 for side in self.sides if run % 2 == 0 else self.sides[::-1]:
                     self.one(row, operation, side, buckets, workload)
             if workload.kind == "files" and workload.size >= SMALLEST_BYTES:
-                self.ballast.give(2 * workload.count * workload.size + CALL_BYTES)
+                self.make_room(workload)
                 add_bare_run(workload, rows, folder, self.server, buckets["ours"])
                 self.ballast.take()
         shutil.rmtree(folder)
@@ -133,8 +133,7 @@ class Driver:
         }
         try:
             process = side.start(operation.step, specification)
-            count, size = workload.measures(self.chosen.quick)
-            self.ballast.give(2 * count * size + CALL_BYTES)
+            self.make_room(workload)
             before = self.server.stats()["requests"]
             figures = side.finish(process)
             figures["requests"] = self.server.stats()["requests"] - before
@@ -147,6 +146,11 @@ class Driver:
             shutil.rmtree(target)
             self.ballast.take()
         print(f"bench: {workload.name}, {operation.name}, {side.name}: done", file=sys.stderr)
+
+    def make_room(self, workload: Workload) -> None:
+        """Memory for a call: for what it reads and writes, and for the two processes."""
+        count, size = workload.measures(self.chosen.quick)
+        self.ballast.give(2 * count * size + (QUICK_CALL_BYTES if self.chosen.quick else CALL_BYTES))
 
     def check(
         self, operation: Operation, workload: Workload, specification: dict[str, str], figures: dict[str, Any]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use rusty_attachments::Error;
@@ -278,13 +278,21 @@ async fn one_cached_object_of_many_that_is_gone_is_sent_again_and_cached() {
     // On one page of a listing, and on more than a few.
     for count in [200_usize, 2_500] {
         let folder = tempfile::tempdir().unwrap();
-        let listings = Arc::new(Mutex::new(0));
-        let counted = Arc::clone(&listings);
-        let store = Arc::new(MemoryStore::failing(move |call| {
-            *counted.lock().unwrap() += u32::from(call.operation == Operation::List);
-            Fault::None
-        }));
         let contents: Vec<Vec<u8>> = (0..count).map(|number| format!("contents {number}").into_bytes()).collect();
+        let gone = key_of(&contents[77]);
+        let listings = Arc::new(Mutex::new(0));
+        let (counted, victim) = (Arc::clone(&listings), gone.clone());
+        // It goes after the sample was asked for: a sample that meets it makes the cache forget all, and nothing is listed.
+        let store = Arc::new_cyclic(|store: &Weak<MemoryStore>| {
+            let store = Weak::clone(store);
+            MemoryStore::failing(move |call| {
+                if call.operation == Operation::List {
+                    *counted.lock().unwrap() += 1;
+                    store.upgrade().unwrap().remove(&victim);
+                }
+                Fault::None
+            })
+        });
         let names: Vec<String> = (0..count).map(|number| format!("f{number}")).collect();
         let files: Vec<(&str, &[u8])> =
             names.iter().map(String::as_str).zip(contents.iter().map(Vec::as_slice)).collect();
@@ -292,9 +300,7 @@ async fn one_cached_object_of_many_that_is_gone_is_sent_again_and_cached() {
         let mut asked = request(&store, folder.path(), tree(folder.path(), &files));
         asked.check_cache = Some(Arc::clone(&cache));
         upload_assets(asked.clone(), &Context::new()).await.unwrap();
-        let gone = key_of(&contents[77]);
-        store.remove(&gone);
-        *listings.lock().unwrap() = 0;
+        assert_eq!(*listings.lock().unwrap(), 0, "nothing was cached");
         upload_assets(asked, &Context::new()).await.unwrap();
         assert!(store.objects().contains_key(&gone), "of {count}");
         assert_eq!(cache.seen(&[format!("{BUCKET}/{}", gone.key)]), [true]);
