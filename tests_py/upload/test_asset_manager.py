@@ -99,7 +99,9 @@ def test_more_cached_files_than_a_sample_has_are_checked_by_one_listing(rig, rig
     rig.reset()
     rig.rules({"operation": "ListObjectsV2", "fault": {"kind": "stall"}})
     with pytest.raises(AssetSyncCancelledError, match=r"File upload cancelled\."):
-        manager.upload_assets([root], lambda _report: rig.count("ListObjectsV2") == 0, s3_check_cache_dir=cache)
+        manager.upload_assets(
+            [root], lambda _report: rig.count("ListObjectsV2") == 0, s3_check_cache_dir=cache
+        )
     assert rig.stats()["operations"] == {"HeadObject": 30, "ListObjectsV2": 1}
 
 
