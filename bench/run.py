@@ -222,6 +222,10 @@ def show(rows: list[Row], chosen: argparse.Namespace) -> None:
         "Walls are medians (min–max); CPU, peak RSS and requests are reference / ours. The bare loops only read,"
     )
     print("hash, receive and send: their ratio is what the machine allows.\n")
+    if chosen.quick:
+        print(
+            "Targets are those of the full workloads, save for diff=: the fixed cost of a call weighs more here.\n"
+        )
     print("\n".join(lines(rows)))
     print(f"\nfigures of every run: {save(rows, chosen).relative_to(REPOSITORY)}", flush=True)
 
