@@ -291,16 +291,13 @@ async fn body_under(fault: serde_json::Value, range: Option<&str>) -> Result<Vec
     let mut output =
         client.get_object().bucket("bucket").key("k").set_range(range.map(str::to_owned)).send().await.unwrap();
     let mut body = Vec::new();
-    let limit = tokio::time::sleep(Duration::from_millis(500));
-    tokio::pin!(limit);
     loop {
-        tokio::select! {
-            chunk = output.body.next() => match chunk {
-                Some(Ok(chunk)) => body.extend_from_slice(&chunk),
-                Some(Err(_)) => return Err(body),
-                None => return Ok(body),
-            },
-            () = &mut limit => return Err(body),
+        // A body that stalls says so by silence after its first bytes; those may take long on a busy machine.
+        let patience = Duration::from_millis(if body.is_empty() { 30_000 } else { 500 });
+        match tokio::time::timeout(patience, output.body.next()).await {
+            Ok(Some(Ok(chunk))) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Ok(Some(Err(_))) | Err(_) => return Err(body),
         }
     }
 }
