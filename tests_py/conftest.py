@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,13 @@ _bucket_numbers = itertools.count(1)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home folder of the test's own: default cache folders are in it."""
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time hardly passes for the reference, which reports once more for each second, wherever it passes."""
+    ticks = itertools.count(1_000_000)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks) / 1_000_000)
 
 
 @pytest.fixture(scope="session")

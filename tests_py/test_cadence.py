@@ -176,7 +176,9 @@ def test_log_records_are_no_reason_for_reports(rig, rig_bucket, tmp_path, caplog
         manifest = uploaded("ours", rig_bucket, root, reports, tmp_path / "cache")
         quiet = len(reports.rows)
         reports = Reports()
+        began = time.monotonic()
         downloaded("ours", rig_bucket, manifest, tmp_path / "target", reports)
+        by_time = int(time.monotonic() - began)
     assert sum("Downloaded " in record.getMessage() for record in caplog.records) == 40
-    assert len(reports.rows) == 41
+    assert 41 <= len(reports.rows) <= 41 + by_time
     assert quiet <= 42

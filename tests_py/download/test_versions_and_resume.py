@@ -267,6 +267,7 @@ def test_downloaders_with_roots_and_filters(job, tmp_path):
     assert told[0] == told[1]
 
 
+@pytest.mark.usefixtures("slow_clock")
 def test_files_of_a_directory(job, tmp_path):
     partial = job.input("first", {"d/in": b"in", "other": b"o"})
     job.output("step-1/task-1/2023_sessionaction-1", {"d/out": b"out", "e/x": b"x"}, "/root")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 
 import boto3
 import pytest
@@ -23,9 +22,8 @@ SIDES = {"theirs": (their_upload, their_models), "ours": (our_upload, our_models
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """No second passes, so that all reports are due by files."""
-    yield monkeypatch.setattr(time, "perf_counter", lambda: 1.0)
+def all_reports_are_due_by_files(slow_clock):
+    yield
     gc.collect()
 
 

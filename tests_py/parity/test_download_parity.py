@@ -10,6 +10,7 @@ import pytest
 from download.job import MTIME_MICROS, PREFIX, JobInS3, entry, manifest_text
 from download.trees import SIDES, leftovers, told_error, told_statistics, tree
 
+pytestmark = pytest.mark.usefixtures("slow_clock")
 RESOLUTIONS = ["SKIP", "OVERWRITE", "CREATE_COPY"]
 BODIES = {
     "plain.exr": b"one",

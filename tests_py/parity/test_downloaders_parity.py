@@ -13,6 +13,7 @@ import pytest
 from download.job import IDS, PREFIX, JobInS3
 from download.trees import OURS, SIDES, leftovers, told_error, told_statistics, tree
 
+pytestmark = pytest.mark.usefixtures("slow_clock")
 RESOLUTIONS = ["SKIP", "OVERWRITE", "CREATE_COPY", "NOT_SELECTED"]
 FOLDER = "2023-01-01T00:00:00.000000Z_sessionaction-1-0"
 

@@ -227,6 +227,7 @@ def test_names_of_manifests(tmp_path, name, monkeypatch):
         assert os.path.exists(results[0].manifest)
 
 
+@pytest.mark.usefixtures("slow_clock")
 @pytest.mark.parametrize("files", [0, 1, 49, 50, 120])
 def test_progress_statistics_and_telemetry(tmp_path, files):
     write_tree(tmp_path / "root", {f"{number:03}": b"x" * number for number in range(files)})
