@@ -29,7 +29,10 @@ def transfer():
         download(bucket, manifest, folder / "target")
 """
 
+# A shell that starts the tests in the background has them, and their children, ignore SIGINT.
 INTERRUPTED = f"""{HEAD}
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     transfer()
 except KeyboardInterrupt:
