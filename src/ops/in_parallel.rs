@@ -26,6 +26,17 @@ pub fn thread_count(things: usize) -> usize {
     (processors + 1).min(things.div_ceil(8)).max(1)
 }
 
+/// The indices that a thread does next: the fewer the fewer are left, so that all threads end together though one has large
+/// files. None where all are taken.
+fn take(next: &AtomicUsize, count: usize, threads: usize) -> Range<usize> {
+    let end_of = |start: usize| start + ((count - start) / (threads * 4)).clamp(1, MOST_AT_ONCE);
+    let advance = |start: usize| (start < count).then(|| end_of(start));
+    match next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance) {
+        Ok(start) => start..end_of(start),
+        Err(_) => 0..0,
+    }
+}
+
 /// Calls `work(state, index)` for each index below `count`, on several threads, each with a state of its own, and gives the
 /// results in order. After the first error no new work begins; the error with the lowest index is returned, beside the
 /// results so far.
@@ -35,19 +46,18 @@ pub fn map<S, T: Send>(
     work: impl Fn(&mut S, usize) -> Result<T> + Sync,
 ) -> (Vec<Option<T>>, Option<Error>) {
     let threads = thread_count(count);
-    let batch = (count / (threads * 4)).clamp(1, MOST_AT_ONCE);
     let next = AtomicUsize::new(0);
     let has_failed = AtomicBool::new(false);
     let first_error: Mutex<Option<(usize, Error)>> = Mutex::new(None);
     let run = || {
         let mut state = new_state();
-        let mut results: Vec<(usize, T)> = Vec::with_capacity(count / threads + batch);
+        let mut results: Vec<(usize, T)> = Vec::with_capacity(count / threads + MOST_AT_ONCE.min(count));
         while !has_failed.load(Ordering::Relaxed) {
-            let start = next.fetch_add(batch, Ordering::Relaxed);
-            if start >= count {
+            let taken = take(&next, count, threads);
+            if taken.is_empty() {
                 break;
             }
-            for index in start..count.min(start + batch) {
+            for index in taken {
                 match work(&mut state, index) {
                     Ok(result) => results.push((index, result)),
                     Err(error) => {
@@ -89,6 +99,24 @@ mod tests {
             let batches: Vec<Range<usize>> = batches(count).collect();
             assert!(batches.iter().all(|batch| !batch.is_empty() && batch.len() <= BATCH));
             assert!(batches.into_iter().flatten().eq(0..count));
+        }
+    }
+
+    #[test]
+    fn every_index_is_taken_once_and_the_last_ones_singly() {
+        for (count, threads) in [(0, 1), (1, 3), (200, 3), (8192, 3), (8192, 64)] {
+            let next = AtomicUsize::new(0);
+            let mut taken: Vec<Range<usize>> = Vec::new();
+            loop {
+                let range = take(&next, count, threads);
+                if range.is_empty() {
+                    break;
+                }
+                taken.push(range);
+            }
+            assert!(taken.iter().all(|range| range.len() <= MOST_AT_ONCE));
+            assert!(taken.iter().rev().take(threads).all(|range| range.len() == 1), "{count} {threads}");
+            assert!(taken.into_iter().flatten().eq(0..count));
         }
     }
 
