@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::task::JoinHandle;
 
+use super::kept::{CHUNK_BYTES, Kept};
 use super::progress::Progress;
 use super::received::Counted;
 use super::tasks::{blocking, finished};
@@ -14,9 +15,7 @@ use crate::fs::stage::StagedFile;
 use crate::hash::Hasher;
 
 /// So much is written at a time. By then it is still in the processor's cache, and handing it over costs little beside it.
-const BATCH_BYTES: usize = 256 * 1024;
-/// A frame of so much is kept as it is; of a smaller one a copy is.
-const KEPT_AS_IT_IS_BYTES: usize = 64 * 1024;
+const BATCH_BYTES: usize = CHUNK_BYTES;
 /// So much waits for a disk that is slower than the network; then the network waits.
 const MOST_BEHIND_BYTES: usize = 2 * 1024 * 1024;
 
@@ -35,7 +34,7 @@ pub(super) struct Arriving {
 enum Hashing {
     Off,
     /// Ranges before it come first: what comes is kept until then.
-    Later(HasherInTurn, Vec<Bytes>),
+    Later(HasherInTurn, Kept),
     /// Frame by frame as they come, while they are in the processor's cache.
     Now(Box<Hasher>),
 }
@@ -45,13 +44,13 @@ impl Arriving {
     pub(super) fn new(
         (staged, offset): (&Arc<StagedFile>, u64),
         expected: u64,
-        hasher: Option<HasherInTurn>,
+        hasher: Option<(HasherInTurn, Kept)>,
         progress: &Arc<Progress>,
     ) -> Self {
         Self {
             expected,
             received: 0,
-            hashing: hasher.map_or(Hashing::Off, |in_turn| Hashing::Later(in_turn, Vec::new())),
+            hashing: hasher.map_or(Hashing::Off, |(in_turn, kept)| Hashing::Later(in_turn, kept)),
             behind: WriteBehind::new(Arc::clone(staged), offset),
             counted: Counted::new(progress),
         }
@@ -81,34 +80,37 @@ impl Arriving {
         if length > self.missing() {
             return Ok(false);
         }
-        self.hash(&piece)?;
         self.received += length;
         self.counted.add(length);
-        self.behind.push(piece).await?;
+        self.take_turn().await?;
+        match &mut self.hashing {
+            Hashing::Off => self.behind.push(piece).await?,
+            Hashing::Now(hasher) => {
+                hasher.update(&piece);
+                self.behind.push(piece).await?;
+            }
+            Hashing::Later(_, kept) => {
+                for chunk in kept.push(piece) {
+                    self.behind.push(chunk).await?;
+                }
+            }
+        }
         Ok(true)
     }
 
-    /// Hashes a frame, after those that were kept, if it is the range's turn; keeps it if not.
-    fn hash(&mut self, piece: &Bytes) -> Result<()> {
-        if let Hashing::Later(in_turn, kept) = &mut self.hashing {
-            match in_turn.try_recv() {
-                Ok(mut hasher) => {
-                    for piece in kept.iter() {
-                        hasher.update(piece);
-                    }
-                    self.hashing = Hashing::Now(hasher);
-                }
-                Err(TryRecvError::Closed) => return Err(no_turn()),
-                // A small frame would keep the connection's whole read buffer alive behind it.
-                Err(TryRecvError::Empty) if piece.len() < KEPT_AS_IT_IS_BYTES => {
-                    kept.push(Bytes::copy_from_slice(piece));
-                }
-                Err(TryRecvError::Empty) => kept.push(piece.clone()),
-            }
+    /// Hashes what was kept, if it is the range's turn now.
+    async fn take_turn(&mut self) -> Result<()> {
+        let Hashing::Later(in_turn, kept) = &mut self.hashing else { return Ok(()) };
+        let mut hasher = match in_turn.try_recv() {
+            Ok(hasher) => hasher,
+            Err(TryRecvError::Closed) => return Err(no_turn()),
+            Err(TryRecvError::Empty) => return Ok(()),
+        };
+        if let Some(rest) = kept.flush() {
+            self.behind.push(rest).await?;
         }
-        if let Hashing::Now(hasher) = &mut self.hashing {
-            hasher.update(piece);
-        }
+        kept.chunks().iter().for_each(|chunk| hasher.update(chunk));
+        self.hashing = Hashing::Now(hasher);
         Ok(())
     }
 
@@ -118,7 +120,12 @@ impl Arriving {
     /// # Errors
     /// [`Error::Cancelled`]: a range before this one came to nothing.
     pub(super) async fn finish(self, next: oneshot::Sender<Box<Hasher>>) -> Result<Counted> {
-        let Self { hashing, mut behind, counted, .. } = self;
+        let Self { mut hashing, mut behind, counted, .. } = self;
+        if let Hashing::Later(_, kept) = &mut hashing
+            && let Some(rest) = kept.flush()
+        {
+            behind.push(rest).await?;
+        }
         let (written, hashed) = tokio::join!(behind.flush(), hashing.pass_on(next));
         written.and(hashed)?;
         Ok(counted)
@@ -139,9 +146,7 @@ impl Hashing {
             Self::Later(in_turn, kept) => {
                 let mut hasher = in_turn.await.map_err(|_| no_turn())?;
                 let hash = move || {
-                    for piece in &kept {
-                        hasher.update(piece);
-                    }
+                    kept.chunks().iter().for_each(|chunk| hasher.update(chunk));
                     hasher
                 };
                 blocking(hash).await

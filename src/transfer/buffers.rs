@@ -15,9 +15,21 @@ impl Buffers {
     /// A buffer of exactly `length` bytes; what is in it is of no use.
     #[must_use]
     pub fn take(&self, length: usize) -> Buffer {
-        let mut bytes = if length >= POOLED_FROM { self.lock().pop() } else { None }.unwrap_or_default();
+        let mut bytes = if length >= POOLED_FROM { self.pooled(length) } else { None }.unwrap_or_default();
         bytes.resize(length, 0);
         Buffer { bytes, home: self.clone() }
+    }
+
+    /// One that is there and fits. Where none does, one is given up for the one to be made, so that buffers of one size don't
+    /// stay beside those of the next.
+    fn pooled(&self, length: usize) -> Option<Vec<u8>> {
+        let mut pool = self.lock();
+        let fits = |bytes: &Vec<u8>| (length..=2 * length).contains(&bytes.capacity());
+        let fitting = pool.iter().rposition(fits).map(|index| pool.swap_remove(index));
+        if fitting.is_none() {
+            drop(pool.pop());
+        }
+        fitting
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {

@@ -12,6 +12,7 @@ use super::PART_BYTES;
 use super::arriving::{Arriving, HasherInTurn};
 use super::buffers::Buffers;
 use super::context::{CancellationToken, Context, LogLevel};
+use super::kept::Kept;
 use super::limits::Limits;
 use super::ranges_at_once::RangesAtOnce;
 use super::received::{Counted, Received, Receiving};
@@ -220,7 +221,8 @@ impl Downloader {
         bytes: Range<u64>,
         turn: Turn,
     ) -> Result<Counted, Failure> {
-        let hasher = (self.verify == Verify::Hash).then_some(turn.hasher);
+        let kept = Kept::new(self.limits.clone(), self.buffers.clone());
+        let hasher = (self.verify == Verify::Hash).then_some((turn.hasher, kept));
         let to = (&place.staged, place.at + bytes.start);
         let mut arriving = Arriving::new(to, bytes.end - bytes.start, hasher, &self.context.progress);
         let since = Instant::now();

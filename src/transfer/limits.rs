@@ -91,6 +91,12 @@ impl Limits {
         Arc::clone(&self.0.bytes).acquire_many_owned(permits).await.ok()
     }
 
+    /// Whether no more than half of the room for bodies is taken.
+    #[must_use]
+    pub fn has_half_of_its_room(&self) -> bool {
+        self.0.bytes.available_permits() >= self.0.total_byte_permits as usize / 2
+    }
+
     /// Tells of a request that came through, and how often the store was asked to slow down until now.
     pub fn report(&self, store: &dyn ObjectStore) {
         let throttles = store.throttles();

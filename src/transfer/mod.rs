@@ -5,6 +5,7 @@ pub mod buffers;
 pub mod context;
 pub mod document;
 pub mod download;
+mod kept;
 pub mod limits;
 pub mod once_per_key;
 pub mod progress;

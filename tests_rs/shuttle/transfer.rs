@@ -62,6 +62,11 @@ pub mod sync {
             Ok(permit)
         }
 
+        pub fn available_permits(&self) -> usize {
+            switch();
+            self.0.available_permits()
+        }
+
         pub fn add_permits(&self, permits: usize) {
             switch();
             self.0.add_permits(permits);

@@ -1,0 +1,104 @@
+//! Bytes that wait for their turn.
+
+use bytes::Bytes;
+
+use super::buffers::{Buffer, Buffers};
+use super::limits::Limits;
+
+/// Buffers of this size are filled one after another.
+pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+/// A frame of so much may stay as it is; of a smaller one a copy is kept.
+const LARGE_FRAME_BYTES: usize = 64 * 1024;
+
+/// What came of a range before its turn.
+///
+/// Frames keep the connections' read buffers alive, 400 KiB for as little as 64: up to several times the memory that the
+/// transfer has taken room for. While half of the room is free they stay as they are, which saves a copy; then what comes is
+/// copied to buffers that are used again.
+pub(super) struct Kept {
+    limits: Limits,
+    buffers: Buffers,
+    full: Vec<Bytes>,
+    filling: Option<(Buffer, usize)>,
+}
+
+impl Kept {
+    pub(super) const fn new(limits: Limits, buffers: Buffers) -> Self {
+        Self { limits, buffers, full: Vec::new(), filling: None }
+    }
+
+    /// Keeps a frame; gives what can be written now, in order.
+    pub(super) fn push(&mut self, frame: Bytes) -> Vec<Bytes> {
+        if self.limits.has_half_of_its_room() { self.keep(frame) } else { self.copy(&frame) }
+    }
+
+    fn keep(&mut self, frame: Bytes) -> Vec<Bytes> {
+        let frame = if frame.len() < LARGE_FRAME_BYTES { Bytes::copy_from_slice(&frame) } else { frame };
+        let before = self.flush();
+        self.full.push(frame.clone());
+        before.into_iter().chain([frame]).collect()
+    }
+
+    fn copy(&mut self, mut bytes: &[u8]) -> Vec<Bytes> {
+        let mut filled = Vec::new();
+        while !bytes.is_empty() {
+            let (mut buffer, start) = self.filling.take().unwrap_or_else(|| (self.buffers.take(CHUNK_BYTES), 0));
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - start));
+            let end = start + now.len();
+            buffer.as_mut()[start..end].copy_from_slice(now);
+            self.filling = Some((buffer, end));
+            if end == CHUNK_BYTES {
+                filled.extend(self.flush());
+            }
+            bytes = later;
+        }
+        filled
+    }
+
+    /// The chunk that is not full yet, as if it were.
+    pub(super) fn flush(&mut self) -> Option<Bytes> {
+        let (buffer, end) = self.filling.take()?;
+        let chunk = buffer.freeze().slice(..end);
+        self.full.push(chunk.clone());
+        Some(chunk)
+    }
+
+    /// All chunks that were given, in order.
+    pub(super) fn chunks(&self) -> &[Bytes] {
+        &self.full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    #[tokio::test]
+    async fn what_is_given_is_what_came_whatever_the_frames_and_the_room() {
+        let bytes: Vec<u8> = (0..3 * CHUNK_BYTES + 5).map(|index| index.to_le_bytes()[1]).collect();
+        for frame in [1000, LARGE_FRAME_BYTES, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1] {
+            let limits = Limits::new(&MemoryStore::default(), 1 << 30);
+            let mut kept = Kept::new(limits.clone(), Buffers::default());
+            let mut given = Vec::new();
+            for (index, frame) in bytes.chunks(frame).enumerate() {
+                let _taken = if index % 3 == 0 { None } else { limits.bytes(1 << 30).await };
+                given.extend(kept.push(Bytes::copy_from_slice(frame)));
+            }
+            given.extend(kept.flush());
+            assert_eq!(given.concat(), bytes, "{frame}");
+            assert_eq!(kept.chunks(), given, "{frame}");
+            assert!(kept.flush().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_stay_as_they_are_only_while_there_is_room() {
+        let limits = Limits::new(&MemoryStore::default(), 1 << 30);
+        let mut kept = Kept::new(limits.clone(), Buffers::default());
+        let frame = Bytes::from(vec![1; CHUNK_BYTES]);
+        assert_eq!(kept.push(frame.clone())[0].as_ptr(), frame.as_ptr());
+        let _taken = limits.bytes((1 << 29) + 4096).await;
+        assert_ne!(kept.push(frame.clone())[0].as_ptr(), frame.as_ptr());
+    }
+}
