@@ -85,9 +85,8 @@ impl Ahead<'_> {
             }
             let came = match self.read.try_recv() {
                 Ok(came) => Some(came),
-                // The helper is gone; what it had taken never comes.
-                Err(TryRecvError::Disconnected) if self.blocks.is_taken(index) => None,
-                Err(TryRecvError::Disconnected) => self.read_one()?,
+                // The helper is gone. Blocks are taken in order, so this one was its own, and never comes.
+                Err(TryRecvError::Disconnected) => None,
                 Err(TryRecvError::Empty) if self.waiting.len() < BLOCKS_AHEAD => {
                     self.read_one()?.or_else(|| self.read.recv().ok())
                 }
@@ -99,8 +98,7 @@ impl Ahead<'_> {
     }
 
     fn read_one(&mut self) -> Result<Option<(u64, Block)>> {
-        let spare = || self.spare.pop();
-        self.blocks.read_next(spare)
+        self.blocks.read_next(|| self.spare.pop())
     }
 }
 
@@ -133,10 +131,6 @@ impl Blocks<'_> {
         let mut block = spare().unwrap_or_else(|| vec![0; BLOCK_BYTES]);
         let got = (self.read_at)(&mut block[..self.bytes(index)], self.start + index * BLOCK_BYTES as u64)?;
         Ok(Some((index, (block, got))))
-    }
-
-    fn is_taken(&self, index: u64) -> bool {
-        index < self.next.load(Ordering::Relaxed)
     }
 
     const fn count(&self) -> u64 {

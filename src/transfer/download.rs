@@ -221,8 +221,8 @@ impl Downloader {
         bytes: Range<u64>,
         turn: Turn,
     ) -> Result<Counted, Failure> {
-        let kept = Kept::new(self.limits.clone(), self.buffers.clone());
-        let hasher = (self.verify == Verify::Hash).then_some((turn.hasher, kept));
+        let kept = || Kept::new(self.limits.clone(), self.buffers.clone());
+        let hasher = (self.verify == Verify::Hash).then(|| (turn.hasher, kept()));
         let to = (&place.staged, place.at + bytes.start);
         let mut arriving = Arriving::new(to, bytes.end - bytes.start, hasher, &self.context.progress);
         let since = Instant::now();
