@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use twox_hash::xxhash3_128::Hasher;
+use rusty_attachments::hash::Hasher;
 
 /// What is moved at a time: stays in a core's own cache.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -77,10 +77,10 @@ fn read_blocks(piece: &Piece, block: &mut [u8], mut each: impl FnMut(&[u8]) -> R
 fn hash(piece: &Piece, block: &mut [u8]) -> Result<()> {
     let mut hasher = Hasher::new();
     read_blocks(piece, block, |bytes| {
-        hasher.write(bytes);
+        hasher.update(bytes);
         Ok(())
     })?;
-    std::hint::black_box(hasher.finish_128());
+    std::hint::black_box(hasher.finish());
     Ok(())
 }
 
@@ -122,11 +122,11 @@ fn get(
         if got == 0 {
             return Err(Error::other("the connection closed"));
         }
-        hasher.write(&block[..got]);
+        hasher.update(&block[..got]);
         file.write_all_at(&block[..got], piece.start + done)?;
         done += got as u64;
     }
-    std::hint::black_box(hasher.finish_128());
+    std::hint::black_box(hasher.finish());
     Ok(())
 }
 
