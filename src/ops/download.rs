@@ -23,6 +23,7 @@ use crate::manifest::Manifest;
 use crate::store::ObjectStore;
 use crate::transfer::buffers::Buffers;
 use crate::transfer::context::Context;
+use crate::transfer::disk_pace::DiskPace;
 use crate::transfer::download::{Downloader, Verify};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::tasks::blocking;
@@ -177,6 +178,7 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
         store: Arc::clone(&prepared.request.store),
         limits: Limits::new(prepared.request.store.as_ref(), options.buffer_bytes),
         buffers: Buffers::default(),
+        pace: DiskPace::default(),
         context: context.clone(),
         verify: options.verify,
     };

@@ -1,23 +1,17 @@
-//! Bodies on their way into a staged file: hashed in their order, and written behind whoever receives them.
+//! Bodies on their way into a staged file: hashed in their order, and written as they come.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot::{self, error::TryRecvError};
-use tokio::task::JoinHandle;
 
-use super::kept::{CHUNK_BYTES, Kept};
+use super::kept::Kept;
 use super::progress::Progress;
 use super::received::Counted;
-use super::tasks::{blocking, finished};
+use super::tasks::blocking;
+use super::writer::Writer;
 use crate::error::{Error, Result};
-use crate::fs::stage::StagedFile;
 use crate::hash::Hasher;
-
-/// So much is written at a time. By then it is still in the processor's cache, and handing it over costs little beside it.
-const BATCH_BYTES: usize = CHUNK_BYTES;
-/// So much waits for a disk that is slower than the network; then the network waits.
-const MOST_BEHIND_BYTES: usize = 2 * 1024 * 1024;
 
 /// The hasher of an object goes from range to range: once it comes, it has seen everything before the range.
 pub(super) type HasherInTurn = oneshot::Receiver<Box<Hasher>>;
@@ -27,7 +21,7 @@ pub(super) struct Arriving {
     expected: u64,
     received: u64,
     hashing: Hashing,
-    behind: WriteBehind,
+    writer: Writer,
     counted: Counted,
 }
 
@@ -40,9 +34,9 @@ enum Hashing {
 }
 
 impl Arriving {
-    /// Begins a range of `expected` bytes that goes to an offset of a staged file. It is not hashed if no hasher is to come.
+    /// Begins a range of `expected` bytes that goes to where the writer begins. It is not hashed if no hasher is to come.
     pub(super) fn new(
-        (staged, offset): (&Arc<StagedFile>, u64),
+        writer: Writer,
         expected: u64,
         hasher: Option<(HasherInTurn, Kept)>,
         progress: &Arc<Progress>,
@@ -51,7 +45,7 @@ impl Arriving {
             expected,
             received: 0,
             hashing: hasher.map_or(Hashing::Off, |(in_turn, kept)| Hashing::Later(in_turn, kept)),
-            behind: WriteBehind::new(Arc::clone(staged), offset),
+            writer,
             counted: Counted::new(progress),
         }
     }
@@ -84,14 +78,14 @@ impl Arriving {
         self.counted.add(length);
         self.take_turn().await?;
         match &mut self.hashing {
-            Hashing::Off => self.behind.push(piece).await?,
+            Hashing::Off => self.writer.push(piece).await?,
             Hashing::Now(hasher) => {
                 hasher.update(&piece);
-                self.behind.push(piece).await?;
+                self.writer.push(piece).await?;
             }
             Hashing::Later(_, kept) => {
                 for chunk in kept.push(piece) {
-                    self.behind.push(chunk).await?;
+                    self.writer.push(chunk).await?;
                 }
             }
         }
@@ -107,7 +101,7 @@ impl Arriving {
             Err(TryRecvError::Empty) => return Ok(()),
         };
         if let Some(rest) = kept.flush() {
-            self.behind.push(rest).await?;
+            self.writer.push(rest).await?;
         }
         kept.chunks().iter().for_each(|chunk| hasher.update(chunk));
         self.hashing = Hashing::Now(hasher);
@@ -120,13 +114,13 @@ impl Arriving {
     /// # Errors
     /// [`Error::Cancelled`]: a range before this one came to nothing.
     pub(super) async fn finish(self, next: oneshot::Sender<Box<Hasher>>) -> Result<Counted> {
-        let Self { mut hashing, mut behind, counted, .. } = self;
+        let Self { mut hashing, mut writer, counted, .. } = self;
         if let Hashing::Later(_, kept) = &mut hashing
             && let Some(rest) = kept.flush()
         {
-            behind.push(rest).await?;
+            writer.push(rest).await?;
         }
-        let (written, hashed) = tokio::join!(behind.flush(), hashing.pass_on(next));
+        let (written, hashed) = tokio::join!(writer.flush(), hashing.pass_on(next));
         written.and(hashed)?;
         Ok(counted)
     }
@@ -134,7 +128,7 @@ impl Arriving {
     /// Waits for what is being written; the rest is not.
     pub(super) async fn give_up(mut self) {
         // Another error is being told already.
-        let _ = self.behind.settle().await;
+        let _ = self.writer.settle().await;
     }
 }
 
@@ -160,63 +154,4 @@ impl Hashing {
 
 fn no_turn() -> Error {
     Error::Cancelled("A part of the file before this one could not be fetched.".to_owned())
-}
-
-/// Writes to a staged file on threads that may block, a batch at a time and in order, while more comes.
-struct WriteBehind {
-    staged: Arc<StagedFile>,
-    /// Where the batch goes.
-    offset: u64,
-    batch: Vec<Bytes>,
-    batch_bytes: usize,
-    under_way: Option<JoinHandle<Result<()>>>,
-}
-
-impl WriteBehind {
-    fn new(staged: Arc<StagedFile>, offset: u64) -> Self {
-        Self { staged, offset, batch: Vec::new(), batch_bytes: 0, under_way: None }
-    }
-
-    /// Takes what came. A batch grows while the one before it is being written.
-    async fn push(&mut self, piece: Bytes) -> Result<()> {
-        self.batch_bytes += piece.len();
-        self.batch.push(piece);
-        let is_free = self.under_way.as_ref().is_none_or(JoinHandle::is_finished);
-        if self.batch_bytes >= if is_free { BATCH_BYTES } else { MOST_BEHIND_BYTES } {
-            self.settle().await?;
-            self.begin();
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self) {
-        let (staged, batch) = (Arc::clone(&self.staged), std::mem::take(&mut self.batch));
-        let mut offset = self.offset;
-        self.offset += std::mem::take(&mut self.batch_bytes) as u64;
-        self.under_way = Some(tokio::task::spawn_blocking(move || {
-            for piece in batch {
-                staged.write_at(&piece, offset)?;
-                offset += piece.len() as u64;
-            }
-            Ok(())
-        }));
-    }
-
-    /// Waits for the batch that is being written.
-    async fn settle(&mut self) -> Result<()> {
-        let Some(task) = &mut self.under_way else { return Ok(()) };
-        let stopped = || Err(Error::Cancelled("The runtime was stopped while a file was being written.".to_owned()));
-        let outcome = finished(task.await).unwrap_or_else(stopped);
-        self.under_way = None;
-        outcome
-    }
-
-    /// Writes what is left, and waits for it.
-    async fn flush(&mut self) -> Result<()> {
-        self.settle().await?;
-        if !self.batch.is_empty() {
-            self.begin();
-        }
-        self.settle().await
-    }
 }

@@ -12,11 +12,13 @@ use super::PART_BYTES;
 use super::arriving::{Arriving, HasherInTurn};
 use super::buffers::Buffers;
 use super::context::{CancellationToken, Context, LogLevel};
+use super::disk_pace::DiskPace;
 use super::kept::Kept;
 use super::limits::Limits;
 use super::ranges_at_once::RangesAtOnce;
 use super::received::{Counted, Received, Receiving};
 use super::tasks::{blocking, finished};
+use super::writer::Writer;
 use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};
 use crate::fs::stage::StagedFile;
 use crate::hash::{ContentHash, Hasher};
@@ -63,6 +65,8 @@ pub struct Downloader {
     pub limits: Limits,
     /// Buffers for bodies.
     pub buffers: Buffers,
+    /// How writes go.
+    pub pace: DiskPace,
     /// Progress, cancellation, log.
     pub context: Context,
     /// What to check.
@@ -223,8 +227,8 @@ impl Downloader {
     ) -> Result<Counted, Failure> {
         let kept = || Kept::new(self.limits.clone(), self.buffers.clone());
         let hasher = (self.verify == Verify::Hash).then(|| (turn.hasher, kept()));
-        let to = (&place.staged, place.at + bytes.start);
-        let mut arriving = Arriving::new(to, bytes.end - bytes.start, hasher, &self.context.progress);
+        let writer = Writer::new(Arc::clone(&place.staged), place.at + bytes.start, self.pace.clone());
+        let mut arriving = Arriving::new(writer, bytes.end - bytes.start, hasher, &self.context.progress);
         let since = Instant::now();
         if let Err(failure) = self.all_of_range(download, place, bytes, &mut arriving).await {
             arriving.give_up().await;

@@ -6,7 +6,7 @@ use super::buffers::{Buffer, Buffers};
 use super::limits::Limits;
 
 /// Buffers of this size are filled one after another.
-pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: usize = super::writer::BATCH_BYTES;
 /// A frame of so much may stay as it is: half of a connection's read buffer, which it keeps alive.
 const LARGE_FRAME_BYTES: usize = 200 * 1024;
 

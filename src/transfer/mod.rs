@@ -3,6 +3,7 @@
 mod arriving;
 pub mod buffers;
 pub mod context;
+pub mod disk_pace;
 pub mod document;
 pub mod download;
 mod kept;
@@ -14,6 +15,7 @@ mod received;
 mod sync;
 pub mod tasks;
 pub mod upload;
+mod writer;
 
 /// Bodies up to this size are sent and fetched in one request; larger ones in parts of at least this size. The
 /// reference's `S3_MULTIPART_UPLOAD_CHUNK_SIZE`.
