@@ -158,6 +158,33 @@ def _places(this: Case, of_inputs: bool) -> list[Path]:
     return [folder.parent, folder, *databases]
 
 
+def _slow_disk(when: str, what: str) -> None:
+    @case("F12", f"download: a disk that pauses at {what} write", quick=False, patience=60)
+    def slow(this: Case) -> None:
+        contents = {
+            **{f"f{number}": this.bytes(3 * MIB) for number in range(4)},
+            "large": this.bytes(40 * MIB),
+        }
+        manifest = this.store(contents)
+        log = this.folder / "case-strace"
+        delay = f"inject=pwrite64:delay_exit=30000:when={when}"
+        this.wrapper = [
+            "strace",
+            "-f",
+            "-qq",
+            "--seccomp-bpf",
+            "-o",
+            str(log),
+            "-e",
+            "trace=pwrite64",
+            "-e",
+            delay,
+        ]
+        outcome = this.run("download", manifest=manifest)
+        this.surprise_unless("(DELAYED)" in log.read_text(errors="replace"), "no write was delayed")
+        this.check_download(contents, outcome, must_succeed=True)
+
+
 def _killed(verb: str, call: str) -> None:
     @case("F14", f"{verb}: SIGKILL at every {call}, then again", quick=False, patience=60)
     def killed(this: Case) -> None:
@@ -171,6 +198,7 @@ def _killed(verb: str, call: str) -> None:
             this.score.wrong += sum(
                 (this.target / name).read_bytes() != faults.contents[name] for name in done
             )
+            this.rig.wait_until_idle()
             before = this.rig.count("GetObject")
             outcome = faults.again()
             fetched = this.rig.count("GetObject") - before
@@ -184,6 +212,9 @@ if shutil.which("strace"):
     for _call, _errors in _DOWNLOAD.items():
         for _error in _errors:
             _failing_download(_call, _error)
+    # strace counts by thread. A thread that has written swiftly for a while writes what comes itself.
+    for _when, _what in (("1+", "every"), ("3+3", "every third"), ("20+20", "every twentieth")):
+        _slow_disk(_when, _what)
     for _of_inputs, _calls in ((True, _INPUTS), (False, _CACHES)):
         for _call, _errors in _calls.items():
             for _error in _errors:

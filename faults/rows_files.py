@@ -186,6 +186,7 @@ def _killed_download(number: int, quick: bool) -> None:
         ]
         this.surprise_unless(len(partial) <= 110, f"{len(partial)} temporary files after the kill")
         this.rig.config(delay_ms=0)
+        this.rig.wait_until_idle()
         before = this.rig.count("GetObject")
         outcome = this.run("download", manifest=manifest, again=True)
         fetched = this.rig.count("GetObject") - before

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -119,6 +120,15 @@ class RigServer(StartedServer):
     def count(self, operation: str) -> int:
         """Requests of one operation since the last reset."""
         return self.stats()["operations"].get(operation, 0)
+
+    def wait_until_idle(self, seconds: float = 30) -> None:
+        """Waits for the connections of clients that are gone: what they have asked is counted only once it is read."""
+        until = time.monotonic() + seconds
+        # The question has a connection of its own.
+        while self.stats()["open_connections"] > 1:
+            if time.monotonic() > until:
+                raise TimeoutError("a client still holds a connection to the rig")
+            time.sleep(0.01)
 
     def log(self) -> list[dict[str, Any]]:
         """Requests since `config(log=True)`."""

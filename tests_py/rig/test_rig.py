@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import socket
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from rig.server import RigServer
 
 PART_BYTES = 5 * 1024 * 1024
 
@@ -70,6 +73,17 @@ def test_rules_strike_and_are_counted(s3, rig, rig_bucket):
     assert code(error) == "InternalError"
     assert s3.get_object(Bucket=rig_bucket, Key="k")["Body"].read() == b"x"
     assert rig.stats()["faults"] == [1]
+
+
+def test_what_a_client_asked_before_it_went_is_counted_once_the_rig_is_idle():
+    with RigServer() as rig:
+        rig.create_bucket("bucket")
+        with socket.create_connection((rig.host, rig.port)) as client:
+            client.sendall(b"HEAD /bucket/k HTTP/1.1\r\nHost: rig\r\n\r\n" * 50)
+            with pytest.raises(TimeoutError, match="still holds"):
+                rig.wait_until_idle(seconds=0.05)
+        rig.wait_until_idle()
+        assert rig.count("HeadObject") > 0
 
 
 def test_a_rule_that_makes_no_sense_is_refused(rig):

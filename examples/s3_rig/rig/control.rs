@@ -2,7 +2,7 @@
 //!
 //! | request | does |
 //! |---|---|
-//! | `GET /_rig/stats` | counts by operation, bytes, connections, the most requests at once, faults by rule |
+//! | `GET /_rig/stats` | counts by operation, bytes, connections (all, open ones), the most requests at once, faults by rule |
 //! | `GET /_rig/objects?bucket=B&prefix=P&hash=1` | objects with size, metadata and, with `hash`, xxh128 |
 //! | `GET /_rig/uploads?bucket=B` | unfinished multipart uploads |
 //! | `PUT /_rig/cas?bucket=B&prefix=P` | stores the body under `P<its xxh128>.xxh128`; without a bucket, only hashes it |

@@ -31,6 +31,7 @@ pub struct Stats {
     operations: [AtomicU64; Operation::ALL.len()],
     body_bytes_in: AtomicU64,
     connections: AtomicU64,
+    open_connections: AtomicU64,
     in_flight: AtomicU64,
     most_in_flight: AtomicU64,
 }
@@ -71,6 +72,7 @@ impl Stats {
             "requests": self.total(),
             "bytes_in": self.body_bytes_in.load(Ordering::Relaxed),
             "connections": self.connections.load(Ordering::Relaxed),
+            "open_connections": self.open_connections.load(Ordering::Relaxed),
             "most_in_flight": self.most_in_flight(),
             "faults": fired,
         })
@@ -208,6 +210,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
                     shared.stats.connections.fetch_add(1, Ordering::Relaxed);
+                    shared.stats.open_connections.fetch_add(1, Ordering::Relaxed);
                     connections.spawn(serve(stream, shared.clone()));
                 } else {
                     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -222,12 +225,14 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
     let flag = reset.clone();
-    let service = service_fn(move |request| answer(shared.clone(), flag.clone(), request));
+    let for_requests = shared.clone();
+    let service = service_fn(move |request| answer(for_requests.clone(), flag.clone(), request));
     let socket = TokioIo::new(Socket::new(stream, reset));
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(None);
     // Fails where a fault breaks the connection off or the client goes away: neither is an error of the rig.
     let _ = builder.serve_connection(socket, service).await;
+    shared.stats.open_connections.fetch_sub(1, Ordering::Relaxed);
 }
 
 async fn answer(
