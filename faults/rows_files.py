@@ -8,7 +8,7 @@ from pathlib import Path
 from case import MIB, Case, case, row
 
 row("F11", "file changed between hash and upload, and meanwhile")
-row("F12", "ENOSPC, EIO, EMFILE at every Nth system call")
+row("F12", "ENOSPC, EIO, EMFILE at every Nth system call; a disk that pauses")
 row("F13", "read-only directory, file where a directory is needed, foreign owner")
 row("F14", "SIGKILL at random times and at every Nth system call, then again")
 row("F18", "hostile paths")
