@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 
-from rig.server import RigServer
+from rig.server import RELEASE, RigServer
 
 CONNECTIONS = 16
 #: What the rig must serve, so that it is not what a benchmark measures.
@@ -62,7 +62,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3)
     seconds = parser.parse_args().seconds
-    with RigServer("--bucket", "bucket") as server:
+    with RigServer("--bucket", "bucket", profiles=RELEASE) as server:
         puts = rate(server, "PUT", b"x" * 1024, seconds)
         gets = rate(server, "GET", b"", seconds)
     print(f"rig: {puts:,.0f} PUT/s, {gets:,.0f} GET/s of 1 KiB")

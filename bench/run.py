@@ -25,7 +25,7 @@ from ballast import CALL_BYTES, QUICK_CALL_BYTES, Ballast
 from bare import SMALLEST_BYTES, add_bare_run
 from generate import generate
 from plan import GIB, MAX_TRANSFER_RSS_MB, MIB, WORKLOADS, Operation, Workload
-from rig.server import RigServer
+from rig.server import RELEASE, RigServer
 from sides import REPOSITORY, OperationFailed, Side, reference_python
 from table import Row, counts, lines
 
@@ -242,7 +242,7 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory(prefix="rusty-bench-", dir=workspace()) as folder,
         tempfile.TemporaryDirectory(prefix="rusty-bench-homes-") as homes,
-        RigServer() as server,
+        RigServer(profiles=RELEASE) as server,
     ):
         driver = Driver(chosen, server, Path(folder), Path(homes))
         for workload in WORKLOADS:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 from ballast import CALL_BYTES, Ballast
 from generate import generate
 from plan import GIB, KIB, Workload
-from rig.server import RigServer
+from rig.server import RELEASE, RigServer
 from run import workspace
 from sides import Side
 
@@ -90,7 +90,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="rusty-scale-", dir=workspace()) as folder,
         tempfile.TemporaryDirectory(prefix="rusty-scale-home-") as home,
-        RigServer() as server,
+        RigServer(profiles=RELEASE) as server,
     ):
         scale = Scale(server, Path(folder), Path(home))
         print("| files of 1 KiB | operation | wall s | µs a file | peak RSS MB |\n|---|---|---|---|---|")

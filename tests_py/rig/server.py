@@ -20,25 +20,30 @@ BINARY_VARIABLE = "RUSTY_ATTACHMENTS_RIG"
 ACCOUNT = "123456789012"
 
 
-def built_example(name: str, variable: str = "") -> Path:
-    """The built example; builds the debug one where there is none.
+#: For tests any build will do. What is measured must not be a debug build, however new it is.
+ANY_PROFILE = ("release", "debug")
+RELEASE = ("release",)
+
+
+def built_example(name: str, variable: str = "", profiles: tuple[str, ...] = ANY_PROFILE) -> Path:
+    """The newest build of an example in one of the profiles; built in the last of them where there is none.
 
     Args:
-        name: the example, `s3_rig` or `s3_fs`.
+        name: the example, such as `s3_rig` or `s3_fs`.
         variable: environment variable that may name a built binary.
+        profiles: the folders of `target/` to look in.
     """
     named = os.environ.get(variable) if variable else None
     if named:
         return Path(named)
-    folders = [
-        Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / kind / "examples"
-        for kind in ("release", "debug")
-    ]
-    built = [folder / name for folder in folders if (folder / name).exists()]
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    candidates = [target / profile / "examples" / name for profile in profiles]
+    built = [path for path in candidates if path.exists()]
     if built:
         return max(built, key=lambda path: path.stat().st_mtime)
-    subprocess.run(["cargo", "build", "--quiet", "--example", name], cwd=REPOSITORY, check=True)
-    return folders[1] / name
+    release = ["--release"] if profiles[-1] == "release" else []
+    subprocess.run(["cargo", "build", "--quiet", *release, "--example", name], cwd=REPOSITORY, check=True)
+    return candidates[-1]
 
 
 class StartedServer:
@@ -73,8 +78,8 @@ class StartedServer:
 class RigServer(StartedServer):
     """The rig: `examples/s3_rig/rig/control.rs` says what can be asked of it, `faults.rs` what rules are."""
 
-    def __init__(self, *options: str) -> None:
-        super().__init__([str(built_example("s3_rig", BINARY_VARIABLE)), *options])
+    def __init__(self, *options: str, profiles: tuple[str, ...] = ANY_PROFILE) -> None:
+        super().__init__([str(built_example("s3_rig", BINARY_VARIABLE, profiles)), *options])
         address = urlsplit(self.endpoint)
         self.host, self.port = str(address.hostname), int(address.port or 80)
 
