@@ -8,8 +8,8 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps};
@@ -46,7 +46,12 @@ impl Target {
                     // Waits for a moment if another process is just looking whether the file is locked. Where the file
                     // system has no locks, the process id in the name has to do.
                     let _ = rustix::fs::flock(&descriptor, FlockOperation::LockExclusive);
-                    return Ok(StagedFile { target: self.clone(), name: Some(name), file: File::from(descriptor) });
+                    return Ok(StagedFile {
+                        target: self.clone(),
+                        name: Some(name),
+                        file: File::from(descriptor),
+                        writing: Mutex::default(),
+                    });
                 }
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(Error::io("create a file for", self.path(), error)),
@@ -84,6 +89,14 @@ pub struct StagedFile {
     /// The temporary name, until the file is committed.
     name: Option<OsString>,
     file: File,
+    writing: Mutex<()>,
+}
+
+/// The right to write to a staged file. The kernel lets one thread write to a file at a time, and has the others spin.
+#[derive(Debug)]
+pub struct WriteTurn<'file> {
+    staged: &'file StagedFile,
+    _turn: MutexGuard<'file, ()>,
 }
 
 impl StagedFile {
@@ -100,12 +113,27 @@ impl StagedFile {
         }
     }
 
-    /// Writes bytes at an offset. May be called from several threads.
+    /// Writes bytes at an offset, once no other thread writes.
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(|error| Error::io("write", self.target.path(), error))
+        self.turn_to_write().write_at(bytes, offset)
+    }
+
+    /// Waits until no other thread writes.
+    pub fn turn_to_write(&self) -> WriteTurn<'_> {
+        WriteTurn { staged: self, _turn: self.writing.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// The right to write, unless another thread has it.
+    #[must_use]
+    pub fn try_turn_to_write(&self) -> Option<WriteTurn<'_>> {
+        match self.writing.try_lock() {
+            Ok(turn) => Some(WriteTurn { staged: self, _turn: turn }),
+            Err(TryLockError::Poisoned(turn)) => Some(WriteTurn { staged: self, _turn: turn.into_inner() }),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// The open file: for cloning, permissions and reading back.
@@ -225,6 +253,17 @@ impl StagedFile {
             self.target = target.clone();
         }
         Ok(())
+    }
+}
+
+impl WriteTurn<'_> {
+    /// Writes bytes at an offset.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the target.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        let StagedFile { target, file, .. } = self.staged;
+        file.write_all_at(bytes, offset).map_err(|error| Error::io("write", target.path(), error))
     }
 }
 
