@@ -20,8 +20,9 @@ const MOST_BEHIND_BYTES: usize = 2 * BATCH_BYTES;
 ///
 /// Where the disk is swift, a piece is written on the runtime's thread as it comes: it is in that processor's cache, a copy takes
 /// no longer than hashing it did, and the connection gets its read buffer back. A disk that makes its writers wait would stop
-/// the runtime, so batches go to a thread that may block, while more comes. So they do if another range of the file is written
-/// all the time: the kernel has one writer at a time and lets the others spin.
+/// the runtime, so batches go to a thread that may block, while more comes; a disk that begins to be slow can hold up each of
+/// the runtime's threads for one batch. Batches also go there if another range of the file is written all the time: the kernel
+/// has one writer at a time and lets the others spin.
 pub(super) struct Writer {
     staged: Arc<StagedFile>,
     pace: DiskPace,
