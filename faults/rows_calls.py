@@ -48,6 +48,12 @@ _KILLS = {
 }
 
 
+def _strace(log: Path, call: str, fault: str, *options: str) -> list[str]:
+    """What runs a command with a fault injected into one of its system calls."""
+    command = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", str(log), "-e", f"trace={call}", *options]
+    return [*command, "-e", f"inject={call}:{fault}"]
+
+
 class Faults:
     """Runs one verb again and again, with the fault one call later each time."""
 
@@ -78,10 +84,7 @@ class Faults:
             this = self.this
             # strace knows a path by its name, and a descriptor by what it names.
             paths = [argument for path in self.paths for argument in ("-P", str(path))]
-            this.wrapper = [
-                *("strace", "-f", "-qq", "--seccomp-bpf", "-o", str(self.log), "-e", f"trace={self.call}"),
-                *(*paths, "-e", f"inject={self.call}:{self.fault}:when={nth}"),
-            ]
+            this.wrapper = _strace(self.log, self.call, f"{self.fault}:when={nth}", *paths)
             process = this.start(self.verb, manifest=self.manifest)
             outcome = this.finish(process, expect_kill="SIGKILL" in self.fault)
             this.wrapper = []
@@ -167,19 +170,7 @@ def _slow_disk(when: str, what: str) -> None:
         }
         manifest = this.store(contents)
         log = this.folder / "case-strace"
-        delay = f"inject=pwrite64:delay_exit=30000:when={when}"
-        this.wrapper = [
-            "strace",
-            "-f",
-            "-qq",
-            "--seccomp-bpf",
-            "-o",
-            str(log),
-            "-e",
-            "trace=pwrite64",
-            "-e",
-            delay,
-        ]
+        this.wrapper = _strace(log, "pwrite64", f"delay_exit=30000:when={when}")
         outcome = this.run("download", manifest=manifest)
         this.surprise_unless("(DELAYED)" in log.read_text(errors="replace"), "no write was delayed")
         this.check_download(contents, outcome, must_succeed=True)
