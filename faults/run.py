@@ -8,6 +8,7 @@ a fixed seed the same faults strike every time.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import tempfile
@@ -19,15 +20,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests_py"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
-import rows_caches  # noqa: F401  registers its cases
-import rows_calls  # noqa: F401
-import rows_files  # noqa: F401
-import rows_network  # noqa: F401
-import rows_python  # noqa: F401
 from case import NOT_RUN, PLAN, TITLES, Planned, Score, Side, run_case
 from sides import reference_python
 
-ORDER = [f"F{number}" for number in range(1, 23)] + [f"P{number}" for number in range(1, 5)]
+# Every module `rows_*.py` beside this file registers its cases.
+for _file in sorted(Path(__file__).parent.glob("rows_*.py")):
+    importlib.import_module(_file.stem)
+
+ORDER = [f"F{number}" for number in range(1, 36)] + [f"P{number}" for number in range(1, 6)]
 
 
 def arguments() -> argparse.Namespace:

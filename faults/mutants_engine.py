@@ -1,0 +1,150 @@
+"""The safeguards of hashing and moving objects."""
+
+from __future__ import annotations
+
+from mutant import Edit, Mutant
+
+MUTANTS = (
+    Mutant(
+        "hash check of a download",
+        (Edit("src/transfer/download.rs", "if *found == download.expected {", "if true {"),),
+        "F5",
+        "wrong middle byte, always",
+    ),
+    Mutant(
+        "hash check of a download in ranges",
+        (Edit("src/transfer/download.rs", "self.check(download, &place.object, hasher).await?;", ""),),
+        "F5",
+        "wrong byte in each range, always",
+    ),
+    Mutant(
+        "length check of a download",
+        (
+            Edit(
+                "src/transfer/download.rs",
+                "if self.verify != Verify::Off && (body.length_bytes",
+                "if false && (body.length_bytes",
+            ),
+        ),
+        "F4",
+        "short, where sizes alone",
+    ),
+    Mutant(
+        "hash check of a small file while it is sent",
+        (
+            Edit(
+                "src/transfer/upload.rs",
+                "hasher.finish()\n    };\n    if found != upload.expected {",
+                "hasher.finish()\n    };\n    if false {",
+            ),
+        ),
+        "F11",
+        "an endpoint that checks no bodies",
+    ),
+    Mutant(
+        "hash check of a large file while it is sent",
+        (
+            Edit(
+                "src/transfer/upload/parts.rs",
+                "let found = hasher.finish();\n        if found != upload.expected {",
+                "let found = hasher.finish();\n        if false {",
+            ),
+        ),
+        "F11",
+        "edit between hash and upload, large",
+    ),
+    Mutant(
+        "length check of a file that is sent",
+        (Edit("src/transfer/upload.rs", "if expected == found {", "if true {"),),
+        "F11",
+        "grow between hash and upload, small",
+    ),
+    Mutant(
+        "abort of a multipart upload that failed",
+        (
+            Edit(
+                "src/transfer/upload/parts.rs",
+                "            return;\n        }\n        self.abort(multipart).await;\n",
+                "            return;\n        }\n",
+            ),
+        ),
+        "F9",
+        "one part is refused",
+    ),
+    Mutant(
+        "containment: paths by their text",
+        (
+            Edit(
+                "src/path.rs",
+                'if self.components().any(|part| part == b"..") {',
+                'if false && self.components().any(|part| part == b"..") {',
+            ),
+        ),
+        "F18",
+        "written and generated paths",
+    ),
+    Mutant(
+        "containment: links on the way",
+        (Edit("src/fs/open.rs", "let resolve = ResolveFlags::BENEATH\n            | ", "let resolve = "),),
+        "F18",
+        "written and generated paths",
+    ),
+    Mutant(
+        "writing beside the final path",
+        (
+            Edit(
+                "src/fs/stage.rs",
+                "let name = temporary_name();\n            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL",
+                "let name = self.name.clone();\n            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC",
+            ),
+            Edit(
+                "src/fs/stage.rs",
+                "            rename_with(&self.target.directory, name, target, flags)?;\n",
+                "            if *name != target.name {\n"
+                "                rename_with(&self.target.directory, name, target, flags)?;\n"
+                "            }\n",
+            ),
+        ),
+        "F14",
+        "time 1, download again",
+    ),
+    Mutant(
+        "the manifest goes last",
+        (
+            Edit(
+                "src/ops/upload_assets.rs",
+                "    upload_files(&request, context).await?;\n    match &request.document {\n",
+                "    if let Some(document) = &request.document {\n"
+                "        put_document(&request, document, context).await?;\n"
+                "    }\n"
+                "    upload_files(&request, context).await?;\n    match &request.document {\n",
+            ),
+        ),
+        "F8",
+        "403 on PutObject",
+    ),
+    Mutant(
+        "a failing owner fails its waiters",
+        (
+            Edit(
+                "src/ops/upload_assets.rs",
+                "Outcome::Shared(outcome) => break outcome.map(|_| Sent::AlreadyThere),",
+                "Outcome::Shared(_) => break Ok(Sent::AlreadyThere),",
+            ),
+        ),
+        "F10",
+        "8 callers in one process",
+    ),
+    Mutant(
+        "the hash cache sees the status change time",
+        (
+            Edit(
+                "src/fs/open.rs",
+                "ctime_ns: (stat.st_ctime as i64)",
+                "ctime_ns: 1 + 0 * (stat.st_ctime as i64)",
+            ),
+        ),
+        "F22",
+        "edited, with size and mtime kept",
+    ),
+)
