@@ -3,6 +3,7 @@
 #   make demo      takes the standard library of Python through a job, and compares    DEMO="--keep" keeps the copy
 #   make test      all tests, of Rust and of Python                                    PYTEST="-k name" chooses
 #   make check     formatters, lints, types
+#   make search    property tests with random examples, which `make test` has not           SEED=123 repeats one
 #   make bench     times of the reference and of this package, side by side
 #   make scale     what the cost is of more files and larger ones
 #   make faults    the scorecard of injected faults

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from rig.server import RigServer, StartedServer, aws_environment, built_example
+
+# The same examples each time, whatever the machine. `make search` draws others, and prints their seed; what it finds is kept
+# as an `@example` of the test.
+settings.register_profile("test", derandomize=True, deadline=None)
+settings.register_profile("search", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 _bucket_numbers = itertools.count(1)
 
@@ -20,7 +28,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time hardly passes for the reference, which reports once more for each second, wherever it passes."""
+    """Time hardly passes for trackers, ours and the reference's, which report once more for each second."""
     ticks = itertools.count(1_000_000)
     monkeypatch.setattr(time, "perf_counter", lambda: next(ticks) / 1_000_000)
 
