@@ -11,8 +11,8 @@ import pytest
 from hypothesis import settings
 from rig.server import RigServer, StartedServer, aws_environment, built_example
 
-# The same examples each time, whatever the machine. `make search` draws others, and prints their seed; what it finds is kept
-# as an `@example` of the test.
+# The same examples each time, whatever the machine. `make search` draws others, and prints their seed. What it finds
+# is kept as an `@example` of the test.
 settings.register_profile("test", derandomize=True, deadline=None)
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))

@@ -1,7 +1,7 @@
 """How often callbacks are made: as often as the reference's for files that come quickly, once a second for slow ones.
 
-No test looks at a clock. Where counts are compared, time stands still for the trackers; where a transfer is slow, it would not
-end in the test's time, and ends because the callback has seen enough.
+No test looks at a clock. Where counts are compared, time stands still for the trackers. Where a transfer is slow, it
+would outlast the test, and ends because the callback has seen enough.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def test_as_many_reports_as_the_reference_makes(rig, rig_bucket, tmp_path, slow_
              for reports in (up, again, down)]
         )  # fmt: skip
     theirs, ours = told
-    # The end is reported twice, and from 50 files on, 50 at a time. Before its first report a tracker's clock does not run:
-    # the first file that is there already is reported by itself.
+    # The end is reported twice, and from 50 files on, 50 at a time. Before its first report a tracker's clock does not
+    # run: the first file that is there already is reported by itself.
     sent = -(-count // (50 if count >= 50 else 1)) + 1
     there = count + 1 if count < 50 else 1 + -(-(count - 1) // 50) + 1
     assert [row[0] for row in ours[:2]] == [sent, there]
