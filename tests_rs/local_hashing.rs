@@ -124,6 +124,62 @@ fn the_second_run_reads_nothing_and_an_edit_is_named() {
     assert_eq!(third[2].hashes[0], hash_bytes(b"B/D"));
 }
 
+/// Rows of the reference alone, as a first run after the switch finds them.
+fn with_the_references_rows_alone(tree: &Tree, names: &[&str]) -> rusqlite::Connection {
+    tree.hash(names).unwrap();
+    let file = rusqlite::Connection::open(tree.folder.path().join("cache/hash_cache.db")).unwrap();
+    assert_eq!(file.execute("DELETE FROM rustyAttachmentsV1", []).unwrap(), names.len());
+    file
+}
+
+#[test]
+fn the_references_rows_serve_for_files_that_are_as_they_were_written() {
+    let tree = Tree::new();
+    let names = ["a", "b/c"];
+    for name in names {
+        tree.write(name, name.as_bytes());
+    }
+    let file = with_the_references_rows_alone(&tree, &names);
+    let hashed = tree.hash(&names).unwrap();
+    assert!(hashed.iter().all(|file| file.reason.is_none()), "nothing was read");
+    assert_eq!(hashed[1].hashes, [hash_bytes(b"b/c")]);
+    // What was not read is not made ours: a later run may still find out that it is wrong.
+    let own: i64 = file.query_row("SELECT count(*) FROM rustyAttachmentsV1", [], |row| row.get(0)).unwrap();
+    assert_eq!(own, 0);
+}
+
+#[test]
+fn a_file_that_was_put_in_anothers_place_with_its_time_is_read() {
+    let tree = Tree::new();
+    let names = ["edited", "moved", "same", "unpacked"];
+    for name in names {
+        tree.write(name, b"old contents");
+    }
+    let file = with_the_references_rows_alone(&tree, &names);
+    let time_of = |name: &str| fs::metadata(tree.root().join(name)).unwrap().modified().unwrap();
+    let set_time = |name: &str, time| {
+        fs::File::options().write(true).open(tree.root().join(name)).unwrap().set_modified(time).unwrap();
+    };
+    let (moved, unpacked) = (time_of("moved"), time_of("unpacked"));
+    tree.write("new", b"new contents");
+    set_time("new", moved);
+    fs::rename(tree.root().join("new"), tree.root().join("moved")).unwrap();
+    fs::remove_file(tree.root().join("unpacked")).unwrap();
+    tree.write("unpacked", b"new contents");
+    set_time("unpacked", unpacked);
+    let edited = time_of("edited");
+    tree.write("edited", b"new contents");
+    set_time("edited", edited);
+    let hashed = tree.hash(&names).unwrap();
+    for (name, file) in names.iter().zip(&hashed) {
+        let (contents, reason) =
+            if *name == "same" { ("old contents", None) } else { ("new contents", Some(HashReason::StatusChange)) };
+        assert_eq!((&file.hashes[..], file.reason), (&[hash_bytes(contents.as_bytes())][..], reason), "{name}");
+    }
+    let own: i64 = file.query_row("SELECT count(*) FROM rustyAttachmentsV1", [], |row| row.get(0)).unwrap();
+    assert_eq!(own, 3, "what was read is ours now");
+}
+
 /// More files than are hashed at a time: the order holds, and what was done before a failure stays done.
 #[test]
 fn a_failure_among_many_files_leaves_the_hashes_of_those_before_it() {

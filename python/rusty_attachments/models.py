@@ -525,8 +525,8 @@ class SymlinkPolicy(str, Enum):
 class FileConflictResolution(Enum):
     """What a download does with a file that is there already.
 
-    `RESUME` is not in the reference: a file that has the manifest's size and contents is kept as it is, any
-    other is replaced, so that a retry fetches only what is missing.
+    `RESUME` is not in the reference: a file that has the manifest's size and contents is kept, and gets the
+    manifest's time; any other is replaced, so that a retry fetches only what is missing.
     """
 
     NOT_SELECTED = 0

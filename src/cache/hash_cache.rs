@@ -5,12 +5,15 @@
 //!   status change time and inode are those of the file now, and if the row's seal shows that no bit of it has changed.
 //! - `hashesV4`, the reference's: keyed by path and modification time as local text alone, which an edit that keeps the time,
 //!   another time zone, or the hour that repeats in autumn mislead. It is read only for files of which our table knows
-//!   nothing, and written along, so that the reference's tools stay warm.
+//!   nothing, and believed only for those that are as they were written ([`FileState::is_as_written`]). It is written along, so
+//!   that the reference's tools stay warm.
 //!
 //! A file whose status changed within a tick of its clock before it was hashed must not be recorded: a later write in the
 //! same tick would leave every number as it is. The callers see to that.
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{CachedStatement, Connection, Transaction, TransactionBehavior, params};
 
@@ -65,6 +68,15 @@ pub struct FileState {
     pub inode: u64,
 }
 
+impl FileState {
+    /// Whether nothing was done to the file since its last write: it was not put in another's place, renamed, or given a time.
+    /// All of these change the time of the last status change and leave the modification time, or set it to another moment.
+    #[must_use]
+    pub const fn is_as_written(&self) -> bool {
+        self.mtime_ns == self.ctime_ns
+    }
+}
+
 /// A question to the cache.
 #[derive(Debug, Clone, Copy)]
 pub struct HashRequest<'a> {
@@ -94,8 +106,9 @@ pub struct HashRecord<'a> {
 pub enum Lookup {
     /// The file is as it was when it was hashed.
     Hit(ContentHash),
-    /// The reference's table has a hash for this path and time. It is worth using only for a file that has rested, and
-    /// should then be recorded, so that it is checked better next time.
+    /// The reference's table has a hash for this path and time, and the file is as it was written at that time. It is worth
+    /// using only for a file that has rested, and must not be recorded before the contents were read: nothing shows that the row
+    /// was right.
     ReferenceHit(ContentHash),
     /// The file is known and has changed.
     Stale(StaleReason),
@@ -126,7 +139,23 @@ impl HashCache {
     /// Opens the cache in `folder`, or in the default folder.
     #[must_use]
     pub fn open(folder: Option<&Path>) -> Self {
-        Self { database: TolerantDatabase::open(folder, CACHE_NAME, CREATE_TABLES) }
+        let cache = Self { database: TolerantDatabase::open(folder, CACHE_NAME, CREATE_TABLES) };
+        if let Some(folder) = cache.file().and_then(Path::parent) {
+            note_opened(folder);
+        }
+        cache
+    }
+
+    /// Opens the cache in `folder` if there is one.
+    #[must_use]
+    pub fn open_existing(folder: &Path) -> Option<Self> {
+        folder.join(format!("{CACHE_NAME}.db")).is_file().then(|| Self::open(Some(folder)))
+    }
+
+    /// The folders of the caches that this process has opened, the last 64 of them: a hash at hand may have come from each.
+    #[must_use]
+    pub fn opened_folders() -> Vec<PathBuf> {
+        OPENED.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Opens the cache and fails where it can't be used.
@@ -198,6 +227,20 @@ impl HashCache {
     pub fn file(&self) -> Option<&Path> {
         self.database.file()
     }
+}
+
+/// Folders of caches that this process has opened, the last one last.
+static OPENED: Mutex<VecDeque<PathBuf>> = Mutex::new(VecDeque::new());
+const MOST_OPENED: usize = 64;
+
+fn note_opened(folder: &Path) {
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(at) = opened.iter().position(|known| known == folder) {
+        opened.remove(at);
+    } else if opened.len() >= MOST_OPENED {
+        opened.pop_front();
+    }
+    opened.push_back(folder.to_path_buf());
 }
 
 /// Writes rows to both tables.
@@ -374,10 +417,11 @@ fn look_up_reference(
         let same_time = time.is_some_and(|time| row.get_ref(1).is_ok_and(|known| known.as_str() == Ok(&time)));
         let hash = row.get_ref(0)?.as_str().ok().and_then(parse_hex);
         *found = match hash {
-            // What the text can't tell apart is hashed again.
-            Some(hash) if same_time && !local_time::is_ambiguous(state.mtime_ns) => {
+            // What the row can't tell apart is hashed again.
+            Some(hash) if same_time && state.is_as_written() && !local_time::is_ambiguous(state.mtime_ns) => {
                 Lookup::ReferenceHit(ContentHash::Xxh128(hash))
             }
+            Some(_) if same_time => Lookup::Stale(StaleReason::StatusChange),
             Some(_) => Lookup::Stale(StaleReason::ModificationTime),
             None => Lookup::Stale(StaleReason::DamagedRow),
         };
@@ -453,6 +497,11 @@ mod tests {
         assert_eq!(cache.get_many(&[request(b"/a", OLD)]), [Lookup::ReferenceHit(old_hash)]);
         let later = FileState { mtime_ns: OLD.mtime_ns + 1_000_000, ..OLD };
         assert_eq!(cache.get_many(&[request(b"/a", later)]), [Lookup::Stale(StaleReason::ModificationTime)]);
+        // Put there with its time kept, or edited and its time set back: the row can't tell.
+        for ctime_ns in [OLD.ctime_ns + 1, OLD.ctime_ns + 10_000_000_000, OLD.ctime_ns - 1] {
+            let replaced = FileState { ctime_ns, ..OLD };
+            assert_eq!(cache.get_many(&[request(b"/a", replaced)]), [Lookup::Stale(StaleReason::StatusChange)]);
+        }
         put(&cache, b"/a", &new_hash);
         file.execute("UPDATE hashesV4 SET file_hash='0123456789abcdef0123456789abcdef'", []).unwrap();
         assert_eq!(cache.get_many(&[request(b"/a", OLD)]), [Lookup::Hit(new_hash)]);

@@ -11,5 +11,6 @@ mod read_ahead;
 pub mod resolve;
 pub mod stage;
 pub mod target;
+pub mod times;
 pub mod tree;
 pub mod walk;

@@ -32,8 +32,8 @@ pub enum LinkPolicy {
 pub struct FileStamp {
     /// Size in bytes.
     pub size_bytes: u64,
-    /// Modification time in nanoseconds since the epoch.
-    pub mtime_ns: i64,
+    /// Modification time in nanoseconds since the epoch. File systems keep years that 64 bits don't reach.
+    pub mtime_ns: i128,
     /// Status change time in nanoseconds since the epoch. Unlike the modification time, programs can't set it.
     pub ctime_ns: i64,
     /// Inode number.
@@ -159,7 +159,7 @@ impl FileStamp {
         // The fields' types differ between platforms; sizes are never negative.
         Self {
             size_bytes: stat.st_size as u64,
-            mtime_ns: (stat.st_mtime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_mtime_nsec as i64),
+            mtime_ns: i128::from(stat.st_mtime as i64) * 1_000_000_000 + i128::from(stat.st_mtime_nsec as i64),
             ctime_ns: (stat.st_ctime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec as i64),
             inode: stat.st_ino as u64,
             mode: stat.st_mode as u32 & 0o7777,
@@ -184,8 +184,9 @@ impl FileStamp {
 
     /// The modification time as manifests hold it: whole microseconds, rounded down.
     #[must_use]
-    pub const fn mtime_micros(&self) -> i64 {
-        self.mtime_ns.div_euclid(1000)
+    pub fn mtime_micros(&self) -> i64 {
+        let micros = self.mtime_ns.div_euclid(1000);
+        i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Timestamps};
 use rustix::io::Errno;
 
 use super::target::Target;
@@ -153,8 +153,7 @@ impl StagedFile {
     /// # Errors
     /// [`Error::Io`] naming the target.
     pub fn set_mtime_micros(&self, mtime_micros: i64) -> Result<()> {
-        let time =
-            Timespec { tv_sec: mtime_micros.div_euclid(1_000_000), tv_nsec: mtime_micros.rem_euclid(1_000_000) * 1000 };
+        let time = super::times::from_micros(mtime_micros);
         rustix::fs::futimens(&self.file, &Timestamps { last_access: time, last_modification: time })
             .map_err(|error| Error::io("set the time of", self.target.path(), error))
     }

@@ -71,7 +71,7 @@ fn as_before(earlier: &Manifest, row: usize, stamp: FileStamp) -> HashedFile {
         Content::Chunks(chunks) => chunks.to_vec(),
         Content::Symlink(_) | Content::Deleted => Vec::new(),
     };
-    let mtime_ns = earlier.files.mtime_micros(row).saturating_mul(1000);
+    let mtime_ns = i128::from(earlier.files.mtime_micros(row)) * 1000;
     HashedFile { hashes, stamp: FileStamp { mtime_ns, ..stamp }, reason: None }
 }
 

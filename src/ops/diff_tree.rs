@@ -74,13 +74,15 @@ fn difference(seen: &SeenFile, files: &FileTable, row: usize) -> Option<Differen
     if seen.stamp.size_bytes.cast_signed() != files.size_bytes(row) {
         return Some(Difference::Size);
     }
-    let off = float_micros(seen.stamp.mtime_ns).abs_diff(files.mtime_micros(row));
+    // Beyond the year 2540 a double is off by more than the tolerance: the time as it is counts, too.
+    let known = files.mtime_micros(row);
+    let off = float_micros(seen.stamp.mtime_ns).abs_diff(known).min(seen.stamp.mtime_micros().abs_diff(known));
     (off > TOLERANCE_MICROS.unsigned_abs()).then_some(Difference::ModificationTime)
 }
 
 /// `trunc(st_mtime_ns / 1000)` as Python computes it, through a double.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the loss is what is being reproduced")]
-fn float_micros(mtime_ns: i64) -> i64 {
+fn float_micros(mtime_ns: i128) -> i64 {
     (mtime_ns.div_euclid(1000) as f64 + mtime_ns.rem_euclid(1000) as f64 / 1000.0).trunc() as i64
 }
 

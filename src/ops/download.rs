@@ -10,6 +10,7 @@ mod fetch;
 mod finish;
 mod nested;
 mod place;
+mod present;
 mod resume;
 
 use std::path::PathBuf;

@@ -71,7 +71,9 @@ pub async fn fetch_manifests(
     });
     lanes::finish(set).await?;
     let fetched = std::mem::take(&mut *job.fetched.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(fetched.into_iter().flatten().collect())
+    // Callers go by the order of the keys: a list with a gap must not become a shorter one.
+    let all: Option<Vec<FetchedManifest>> = fetched.into_iter().collect();
+    all.ok_or_else(|| Error::Sync("a manifest was not fetched".to_owned()))
 }
 
 /// Fetches and decodes one manifest, wherever in S3 it is. What is wrong with it is told with its URL.

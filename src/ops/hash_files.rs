@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
@@ -14,8 +15,9 @@ use crate::fs::open::FileStamp;
 use crate::fs::path_list::PathList;
 use crate::fs::tree::{FileHash, Part, SeenFile, TreeReader};
 use crate::hash::ContentHash;
-use crate::ops::in_parallel;
+use crate::ops::in_parallel::{self, Mapped};
 use crate::ops::survey::Survey;
+use crate::path::wtf8_from_os_str;
 use crate::transfer::context::{Context, LogLevel};
 
 /// The reference's text for a cancelled hashing.
@@ -201,22 +203,19 @@ impl<'a> Batch<'a> {
             .collect();
         let left = self.count_known(&unknown, context);
         let has_spare_processors = in_parallel::thread_count(usize::MAX) > unknown.len() + 1;
-        let (read, error) = in_parallel::map(
-            unknown.len(),
+        let Mapped { done, error } = in_parallel::map(
+            &unknown,
             || TreeReader::new(&self.request.survey.root).with_helper(has_spare_processors),
-            |reader, index| {
-                let read = self.read(reader, unknown[index], context)?;
-                if left[self.units[unknown[index]].file].fetch_sub(1, Ordering::Relaxed) == 1 {
+            |reader, unit| {
+                let read = self.read(reader, *unit, context)?;
+                if left[self.units[*unit].file].fetch_sub(1, Ordering::Relaxed) == 1 {
                     context.progress.finish_file();
                 }
                 Ok(read)
             },
         );
-        self.record(&unknown, &read);
-        if let Some(error) = error {
-            return Err(error);
-        }
-        self.collect(&unknown, read)
+        self.record(&done);
+        error.map_or_else(|| self.collect(done), Err)
     }
 
     /// Counts what needs no work, and returns how many units each file has left to read.
@@ -275,54 +274,105 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn record(&self, unknown: &[usize], read: &[Option<Read>]) {
+    /// Keeps what was read. What is known from the reference's table alone is not among it: nothing has shown that it is right.
+    fn record(&self, done: &[(&usize, Read)]) {
         if !self.request.update_cache {
             return;
         }
-        let adopted = self.known.iter().zip(&self.units).filter_map(|(known, unit)| {
-            let Lookup::ReferenceHit(hash) = known else { return None };
-            let state = file_state(&self.seen[unit.file].stamp);
-            Some(HashRecord { path: self.keys.get(unit.file), range: unit.range, state, hash })
-        });
-        let hashed = unknown.iter().zip(read).filter_map(|(unit, read)| {
-            let FileHash { hash, stamp, .. } = &read.as_ref().filter(|read| read.hash.is_settled)?.hash;
-            let Unit { file, range } = self.units[*unit];
-            Some(HashRecord { path: self.keys.get(file), range, state: file_state(stamp), hash })
-        });
-        self.request.cache.put_many(&adopted.chain(hashed).collect::<Vec<_>>());
+        let settled = done.iter().filter(|(_, read)| read.hash.is_settled);
+        let records: Vec<HashRecord<'_>> = settled
+            .map(|(unit, read)| {
+                let Unit { file, range } = self.units[**unit];
+                let FileHash { hash, stamp, .. } = &read.hash;
+                HashRecord { path: self.keys.get(file), range, state: file_state(stamp), hash }
+            })
+            .collect();
+        self.request.cache.put_many(&records);
     }
 
-    /// What was known and what was read, by file.
-    fn collect(&self, unknown: &[usize], read: Vec<Option<Read>>) -> Result<Vec<HashedFile>> {
+    /// What was known and what was read, by file. `done` is all that was not known.
+    fn collect(&self, done: Vec<(&usize, Read)>) -> Result<Vec<HashedFile>> {
         let mut all: Vec<HashedFile> = self
             .seen
             .iter()
             .map(|seen| HashedFile { hashes: Vec::with_capacity(1), stamp: seen.stamp, reason: None })
             .collect();
-        let mut read = unknown.iter().zip(read).peekable();
-        for (unit, (Unit { file, .. }, known)) in self.units.iter().zip(&self.known).enumerate() {
-            let HashedFile { hashes, stamp, reason } = &mut all[*file];
-            let mut own_stamp = self.seen[*file].stamp;
-            match known {
-                Lookup::Hit(hash) | Lookup::ReferenceHit(hash) => hashes.push(hash.clone()),
-                Lookup::Stale(_) | Lookup::Absent => {
-                    if let Some((_, Some(read))) = read.next_if(|(place, _)| **place == unit) {
-                        own_stamp = read.hash.stamp;
-                        hashes.push(read.hash.hash);
-                        *reason = reason.or(Some(read.reason));
-                    }
-                }
+        let known = self.known.iter().enumerate().filter_map(|(unit, known)| match known {
+            Lookup::Hit(hash) | Lookup::ReferenceHit(hash) => {
+                let stamp = self.seen[self.units[unit].file].stamp;
+                Some((unit, Found { hash: hash.clone(), stamp, reason: None }))
             }
+            Lookup::Stale(_) | Lookup::Absent => None,
+        });
+        let read = done.into_iter().map(|(unit, Read { hash: FileHash { hash, stamp, .. }, reason })| {
+            (*unit, Found { hash, stamp, reason: Some(reason) })
+        });
+        // Chunks of a file are neighbours among the units, and in the order of the file.
+        for (unit, found) in merged(known, read) {
+            let HashedFile { hashes, stamp, reason } = &mut all[self.units[unit].file];
+            hashes.push(found.hash);
+            *reason = reason.or(found.reason);
             // Chunks of two states of a file make no file.
-            if hashes.len() > 1 && own_stamp != *stamp {
-                let Survey { root, files, .. } = self.request.survey;
-                let path = root.path().join(files.path(self.first + *file).to_os_string()?);
-                return Err(Error::SourceFile { path, problem: SourceProblem::Unstable });
+            if hashes.len() > 1 && found.stamp != *stamp {
+                return Err(self.unstable(self.units[unit].file)?);
             }
-            *stamp = own_stamp;
+            *stamp = found.stamp;
         }
         Ok(all)
     }
+
+    fn unstable(&self, file: usize) -> Result<Error> {
+        let Survey { root, files, .. } = self.request.survey;
+        let path = root.path().join(files.path(self.first + file).to_os_string()?);
+        Ok(Error::SourceFile { path, problem: SourceProblem::Unstable })
+    }
+}
+
+/// A unit's hash, and the state of the file that it belongs to.
+struct Found {
+    hash: ContentHash,
+    stamp: FileStamp,
+    reason: Option<HashReason>,
+}
+
+/// Two lists that are sorted by their numbers, as one.
+fn merged<T>(
+    left: impl Iterator<Item = (usize, T)>,
+    right: impl Iterator<Item = (usize, T)>,
+) -> impl Iterator<Item = (usize, T)> {
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    std::iter::from_fn(move || match (left.peek(), right.peek()) {
+        (Some((a, _)), Some((b, _))) if a < b => left.next(),
+        (Some(_), None) => left.next(),
+        _ => right.next(),
+    })
+}
+
+/// Drops what caches know of files whose contents turned out to be others than a hash said: to hash them again then reads them.
+///
+/// `folders` are those of the caches that the hash may have come from; one that has no cache gets none.
+pub fn forget(folders: &[PathBuf], files: &[PathBuf], context: &Context) {
+    if files.is_empty() {
+        return;
+    }
+    // The caches know a file by the path that all links lead to. One that has gone can't be asked about.
+    let keys: Vec<Vec<u8>> =
+        files.iter().filter_map(|file| Some(wtf8_from_os_str(file.canonicalize().ok()?.as_os_str()))).collect();
+    for folder in folders {
+        if let Some(cache) = HashCache::open_existing(folder) {
+            cache.remove(&keys);
+            report_warnings(&cache, context);
+        }
+    }
+}
+
+/// The files among errors that are not what they were hashed as.
+pub(super) fn changed_files(errors: &[Error]) -> Vec<PathBuf> {
+    let changed = errors.iter().filter_map(|error| match error {
+        Error::SourceFile { path, problem: SourceProblem::Changed { .. } } => Some(path.clone()),
+        _ => None,
+    });
+    changed.collect()
 }
 
 fn report_warnings(cache: &HashCache, context: &Context) {
@@ -331,6 +381,9 @@ fn report_warnings(cache: &HashCache, context: &Context) {
     }
 }
 
-const fn file_state(stamp: &FileStamp) -> FileState {
-    FileState { size_bytes: stamp.size_bytes, mtime_ns: stamp.mtime_ns, ctime_ns: stamp.ctime_ns, inode: stamp.inode }
+/// What the cache knows a file by. Its columns hold times of the years 1677 to 2262; others are told apart by the time of the
+/// last change of status alone.
+pub(super) fn file_state(stamp: &FileStamp) -> FileState {
+    let mtime_ns = i64::try_from(stamp.mtime_ns).unwrap_or(if stamp.mtime_ns < 0 { i64::MIN } else { i64::MAX });
+    FileState { size_bytes: stamp.size_bytes, mtime_ns, ctime_ns: stamp.ctime_ns, inode: stamp.inode }
 }

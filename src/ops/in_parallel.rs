@@ -37,15 +37,37 @@ fn take(next: &AtomicUsize, count: usize, threads: usize) -> Range<usize> {
     }
 }
 
-/// Calls `work(state, index)` for each index below `count`, on several threads, each with a state of its own, and gives the
-/// results in order. After the first error no new work begins; the error with the lowest index is returned, beside the
-/// results so far.
-pub fn map<S, T: Send>(
-    count: usize,
+/// What became of a list of items: each result stands beside its own item, so that a list that ended early can't be taken for
+/// that of other items.
+#[derive(Debug)]
+pub struct Mapped<'items, I, T> {
+    /// The items that were worked on to their end, in order, with their results: all of them, unless there is an error.
+    pub done: Vec<(&'items I, T)>,
+    /// The error with the lowest index.
+    pub error: Option<Error>,
+}
+
+impl<I, T> Mapped<'_, I, T> {
+    /// The results of all items, in order.
+    ///
+    /// # Errors
+    /// The error, where there was one.
+    pub fn all(self) -> Result<Vec<T>> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self.done.into_iter().map(|(_, result)| result).collect()),
+        }
+    }
+}
+
+/// Calls `work(state, item)` for each item, on several threads, each with a state of its own. After the first error no new work
+/// begins.
+pub fn map<'items, I: Sync, S, T: Send>(
+    items: &'items [I],
     new_state: impl Fn() -> S + Sync,
-    work: impl Fn(&mut S, usize) -> Result<T> + Sync,
-) -> (Vec<Option<T>>, Option<Error>) {
-    let threads = thread_count(count);
+    work: impl Fn(&mut S, &'items I) -> Result<T> + Sync,
+) -> Mapped<'items, I, T> {
+    let (count, threads) = (items.len(), thread_count(items.len()));
     let next = AtomicUsize::new(0);
     let has_failed = AtomicBool::new(false);
     let first_error: Mutex<Option<(usize, Error)>> = Mutex::new(None);
@@ -58,7 +80,7 @@ pub fn map<S, T: Send>(
                 break;
             }
             for index in taken {
-                match work(&mut state, index) {
+                match work(&mut state, &items[index]) {
                     Ok(result) => results.push((index, result)),
                     Err(error) => {
                         has_failed.store(true, Ordering::Relaxed);
@@ -86,7 +108,9 @@ pub fn map<S, T: Send>(
             }
         }
     });
-    (all, first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map(|(_, error)| error))
+    let done = items.iter().zip(all).filter_map(|(item, result)| Some((item, result?))).collect();
+    let error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map(|(_, error)| error);
+    Mapped { done, error }
 }
 
 #[cfg(test)]
@@ -121,33 +145,30 @@ mod tests {
     }
 
     #[test]
-    fn results_come_in_order_and_each_index_is_done_once() {
+    fn results_come_in_order_and_each_item_is_done_once() {
+        let items: Vec<usize> = (0..1000).rev().collect();
         let calls = AtomicUsize::new(0);
-        let (results, error) = map(
-            1000,
-            || (),
-            |(), index| {
-                calls.fetch_add(1, Ordering::Relaxed);
-                Ok(index * 2)
-            },
-        );
-        assert!(error.is_none());
+        let work = |(): &mut (), item: &usize| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            Ok(item * 2)
+        };
+        let results = map(&items, || (), work).all().unwrap();
         assert_eq!(calls.into_inner(), 1000);
-        assert!(results.into_iter().enumerate().all(|(index, result)| result == Some(index * 2)));
+        assert!(results.into_iter().eq(items.iter().map(|item| item * 2)));
     }
 
     #[test]
-    fn an_error_stops_the_work_and_leaves_what_was_done() {
-        let (results, error) = map(
-            10_000,
-            || (),
-            |(), index| {
-                if index == 5 { Err(Error::Sync("five".to_owned())) } else { Ok(index) }
-            },
-        );
-        assert_eq!(error.map(|error| error.to_string()), Some("five".to_owned()));
-        assert_eq!(results[0], Some(0));
-        assert_eq!(results[5], None);
-        assert!(results.iter().filter(|result| result.is_none()).count() > 1);
+    fn an_error_stops_the_work_and_what_was_done_stands_beside_its_items() {
+        let items: Vec<usize> = (0..10_000).map(|index| index * 3).collect();
+        for failing in [0, 5, 700, 9_999] {
+            let work = |(): &mut (), item: &usize| {
+                if *item == failing * 3 { Err(Error::Sync(failing.to_string())) } else { Ok(item * 2) }
+            };
+            let Mapped { done, error } = map(&items, || (), work);
+            assert_eq!(error.map(|error| error.to_string()), Some(failing.to_string()));
+            assert!(done.iter().all(|(item, result)| *result == **item * 2 && **item != failing * 3));
+            assert!(done.is_sorted_by_key(|(item, _)| **item));
+            assert!(map(&items, || (), work).all().is_err());
+        }
     }
 }

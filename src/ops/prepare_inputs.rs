@@ -124,11 +124,11 @@ enum Look {
 }
 
 fn look_at(paths: &[Vec<u8>]) -> Result<Vec<Look>> {
-    let (looks, error) = in_parallel::map(
-        paths.len(),
+    in_parallel::map(
+        paths,
         || (),
-        |(), index| {
-            let Some(path) = os_string_from_wtf8(&paths[index]).map(PathBuf::from) else { return Ok(Look::Missing) };
+        |(), path| {
+            let Some(path) = os_string_from_wtf8(path).map(PathBuf::from) else { return Ok(Look::Missing) };
             match std::fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => Ok(Look::Directory),
                 Ok(metadata) => Ok(Look::File { size_bytes: metadata.len() }),
@@ -136,8 +136,8 @@ fn look_at(paths: &[Vec<u8>]) -> Result<Vec<Look>> {
                 Err(error) => Err(Error::source_file(path, &error)),
             }
         },
-    );
-    error.map_or_else(|| Ok(looks.into_iter().flatten().collect()), Err)
+    )
+    .all()
 }
 
 /// Whether Python's `Path.exists()` takes an error for "no".

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::hash_files::{changed_files, forget};
 use super::in_parallel;
 use super::upload_assets::{ManifestSource, Planned, one_error, open_root, plan};
 use crate::error::{Error, Result, SourceProblem};
@@ -38,6 +39,9 @@ pub struct SnapshotRequest {
     pub document: (String, Vec<u8>),
     /// What to do with links among the files.
     pub links: LinkPolicy,
+    /// Folders of the hash caches that the manifest's hashes may have come from: they forget a file that is not what its hash
+    /// says, so that hashing it again reads it.
+    pub hash_caches: Vec<PathBuf>,
 }
 
 /// Copies the contents that a manifest names, each once, and then writes the manifest.
@@ -59,12 +63,11 @@ pub fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> Result<(
         context,
         uncopied: Mutex::default(),
     };
-    let copy = |buffer: &mut Vec<u8>, index: usize| job.one(&planned[index], buffer);
-    let (_, failed) = in_parallel::map(planned.len(), Vec::new, copy);
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    if let Some(error) = one_error(job.uncopied.into_inner().unwrap_or_else(PoisonError::into_inner), "copied") {
+    let copied = in_parallel::map(&planned, Vec::new, |buffer, planned| job.one(planned, buffer)).all();
+    let uncopied = job.uncopied.into_inner().unwrap_or_else(PoisonError::into_inner);
+    forget(&request.hash_caches, &changed_files(&uncopied), context);
+    copied?;
+    if let Some(error) = one_error(uncopied, "copied") {
         return Err(error);
     }
     context.check_cancelled(CANCELLED)?;

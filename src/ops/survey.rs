@@ -76,15 +76,9 @@ pub fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
     let files = request.files.sorted_unique();
     let mut seen: Vec<Option<SeenFile>> = Vec::with_capacity(files.len());
     for batch in in_parallel::batches(files.len()) {
-        let (looks, error) = in_parallel::map(
-            batch.len(),
-            || TreeReader::new(&root),
-            |reader, index| look(reader, files.get(batch.start + index), request.may_vanish, context),
-        );
-        if let Some(error) = error {
-            return Err(error);
-        }
-        seen.extend(looks.into_iter().flatten());
+        let paths: Vec<&[u8]> = batch.map(|index| files.get(index)).collect();
+        let look_at = |reader: &mut TreeReader<'_>, path: &&[u8]| look(reader, path, request.may_vanish, context);
+        seen.append(&mut in_parallel::map(&paths, || TreeReader::new(&root), look_at).all()?);
     }
     if seen.iter().all(Option::is_some) {
         return Ok(Survey { root, files, seen: seen.into_iter().flatten().collect(), tree: None });

@@ -16,7 +16,9 @@ mod listing;
 mod plan;
 
 pub(super) use self::plan::{Planned, plan};
+use super::hash_files::{changed_files, forget};
 use super::lanes::{self, Queue, Stop};
+use crate::cache::HashCache;
 use crate::cache::s3_check_cache::{self, S3CheckCache};
 use crate::error::{Error, Result, S3Action};
 use crate::fs::open::{LinkPolicy, OpenedFile, SourceRoot};
@@ -27,6 +29,7 @@ use crate::store::{ObjectKey, ObjectStore, PutRequest};
 use crate::transfer::context::{Context, LogLevel};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::once_per_key::{OncePerKey, Outcome};
+use crate::transfer::tasks::blocking;
 use crate::transfer::upload::{ObjectUpload, OpenSource, Sent, Uploader};
 
 pub use self::plan::CHUNK_BYTES;
@@ -88,6 +91,9 @@ pub struct UploadOptions {
     pub trust_cache_for: Duration,
     /// How old an unfinished upload may be to go on from its parts; zero for never.
     pub resume_within: Duration,
+    /// Folders of the hash caches that the manifest's hashes may have come from: they forget a file that is not what its hash
+    /// says, so that hashing it again reads it.
+    pub hash_caches: Vec<PathBuf>,
 }
 
 /// How old an unfinished upload may be to be gone on with, and how old it has to be to be removed as stale.
@@ -102,6 +108,7 @@ impl Default for UploadOptions {
             buffer_bytes: DEFAULT_BUFFER_BYTES,
             trust_cache_for: s3_check_cache::EXPIRY,
             resume_within: RESUME_WITHIN,
+            hash_caches: HashCache::opened_folders(),
         }
     }
 }
@@ -124,8 +131,9 @@ struct Job {
 /// file has the same content) as skipped.
 ///
 /// # Errors
-/// [`Error::SourceFile`] for a file that is missing, unreadable or not what its hash says, after the others are done;
-/// [`Error::PathOutsideRoot`] for a hostile path; S3's errors; [`Error::Cancelled`].
+/// [`Error::SourceFile`] for a file that is missing, unreadable or not what its hash says, after the others are done (the hash
+/// caches have forgotten one that is not what its hash says); [`Error::PathOutsideRoot`] for a hostile path; S3's errors;
+/// [`Error::Cancelled`].
 pub async fn upload_assets(request: UploadRequest, context: &Context) -> Result<()> {
     upload_files(&request, context).await?;
     match &request.document {
@@ -151,8 +159,11 @@ async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> 
     let outcome = job.run(planned).await;
     job.flush_cache(true).await;
     tell_notices(request.store.as_ref(), context);
+    let unsent = std::mem::take(&mut *lock(&job.unsent));
+    let (changed, caches, context) = (changed_files(&unsent), request.options.hash_caches.clone(), context.clone());
+    blocking(move || forget(&caches, &changed, &context)).await;
     outcome?;
-    one_error(std::mem::take(&mut *lock(&job.unsent)), "uploaded").map_or(Ok(()), Err)
+    one_error(unsent, "uploaded").map_or(Ok(()), Err)
 }
 
 impl Job {

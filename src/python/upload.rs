@@ -15,6 +15,7 @@ use super::pump::{Caller, Operation};
 use super::runtime::engine;
 use super::store::StoreArguments;
 use crate::cache::s3_check_cache::S3CheckCache;
+use crate::cache::{HashCache, default_folder};
 use crate::error::S3Action;
 use crate::fs::open::LinkPolicy;
 use crate::hash::{ContentHash, hash_bytes};
@@ -96,6 +97,7 @@ pub(crate) fn upload(
         trust_cache_for: seconds(request.trust_cache_seconds)?,
         resume_within: seconds(request.resume_within_seconds)?,
         buffer_bytes: request.buffer_bytes,
+        hash_caches: hash_caches(),
     };
     let (root, bucket, cas_prefix) = (request.root, request.bucket, request.cas_prefix);
     let cache_dir = request.check_cache_dir;
@@ -129,6 +131,13 @@ pub(crate) fn manifest_size(manifest: &Bound<'_, PyAny>) -> PyResult<(usize, i12
     Ok((manifest.files.len(), manifest.files.sum_of_sizes()))
 }
 
+/// Where a manifest's hashes may have come from: caches of this process, and the default one for those of others.
+fn hash_caches() -> Vec<PathBuf> {
+    let mut folders = HashCache::opened_folders();
+    folders.extend(default_folder().filter(|folder| !folders.contains(folder)));
+    folders
+}
+
 fn link_policy(follow: bool) -> LinkPolicy {
     if follow { LinkPolicy::Follow } else { LinkPolicy::Confine }
 }
@@ -150,6 +159,7 @@ pub(crate) fn snapshot(
         folder: request.folder,
         document: request.document,
         links: link_policy(request.follow_links),
+        hash_caches: hash_caches(),
     };
     let work = move |context: &Context| snapshot_assets(&request, context);
     Operation::start_blocking(py, Caller { tracker, session: None }, work, |py, ()| Ok(py.None()))

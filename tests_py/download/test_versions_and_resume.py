@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import time
 from collections import defaultdict
+from pathlib import Path
 from threading import Lock
 
 import pytest
@@ -14,6 +15,7 @@ from deadline.job_attachments import download as their_download
 from deadline.job_attachments import models as their_models
 from rusty_attachments import download as our_download
 from rusty_attachments import models as our_models
+from rusty_attachments.api.manifest import manifest_snapshot
 from rusty_attachments.asset_manifests import HashAlgorithm
 from rusty_attachments.asset_manifests.decode import decode_manifest
 from rusty_attachments.asset_manifests.v2025_12_04 import (
@@ -153,6 +155,31 @@ def test_resume_leaves_what_is_right_and_asks_the_cache(job, tmp_path):
             os.path.basename(row[0]) for row in database.execute("SELECT file_path FROM rustyAttachmentsV1")
         }
     assert known == {b"0", b"4"}
+
+
+def test_resume_leaves_nothing_that_a_snapshot_takes_for_an_output(job, tmp_path):
+    files = {f"d/{number}": f"{number}".encode() for number in range(5)}
+    text = job.manifest(files)
+    (tmp_path / "earlier.manifest").write_text(text)
+    root = tmp_path / "root"
+    for name, body in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(body)
+    (root / "output").write_bytes(b"output")
+    options = {"conflict_resolution": RESUME, "hash_cache_dir": str(tmp_path / "cache")}
+    before = job.rig.count("GetObject")
+    statistics = download(job, root, decode_manifest(text), **options)
+    assert (statistics.processed_files, statistics.skipped_files) == (0, 5)
+    assert job.rig.count("GetObject") == before
+    snapshot = manifest_snapshot(
+        root=str(root),
+        destination=str(tmp_path / "made"),
+        name="outputs",
+        diff=str(tmp_path / "earlier.manifest"),
+        hash_cache_dir=str(tmp_path / "cache"),
+    )
+    made = decode_manifest(Path(snapshot.manifest).read_text())
+    assert [path.path for path in made.paths] == ["output"]
 
 
 def test_each_content_is_fetched_once_and_no_file_shares_its_inode(job, tmp_path):
