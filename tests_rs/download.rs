@@ -26,6 +26,7 @@ mod containment;
 mod faults;
 mod resume;
 mod roots;
+mod together;
 mod v2025;
 
 /// A range of a large object, the engine's `PART_BYTES`.

@@ -8,6 +8,7 @@ mod conflicts;
 mod contents;
 mod fetch;
 mod finish;
+mod look_again;
 mod nested;
 mod place;
 mod present;
@@ -15,6 +16,7 @@ mod resume;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use crate::cache::HashCache;
 use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, Result};
@@ -153,6 +155,9 @@ struct Job {
     settled: conflicts::Settled,
     /// By root.
     written: Mutex<Vec<PathList>>,
+    /// Files that another process has finished while this one was on its way to them.
+    found_later: Mutex<Vec<FileId>>,
+    began: SystemTime,
 }
 
 /// Downloads the files of manifests.
@@ -172,6 +177,7 @@ pub async fn download(request: DownloadRequest, context: &Context) -> Result<Dow
 }
 
 async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadReport> {
+    let began = SystemTime::now();
     let for_preparation = context.clone();
     let prepared = blocking(move || prepare(request, &for_preparation)).await?;
     let options = &prepared.request.options;
@@ -185,6 +191,8 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
     };
     let job = Arc::new(Job {
         written: Mutex::new(vec![PathList::new(); prepared.roots.len()]),
+        found_later: Mutex::default(),
+        began,
         downloader,
         roots: prepared.roots,
         settled: prepared.settled,

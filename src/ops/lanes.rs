@@ -1,8 +1,9 @@
-//! Working through a list with many hands, and seeing to it that none is left behind.
+//! Runs concurrent workers over a queue and joins them all.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinSet;
 
@@ -12,20 +13,63 @@ use crate::transfer::tasks::finished;
 /// A list that several workers take items from, in order.
 pub(super) struct Queue<T> {
     items: Vec<T>,
-    next: AtomicUsize,
+    order: Mutex<Order>,
+}
+
+/// Which items were taken.
+#[derive(Default)]
+struct Order {
+    /// The next item, if it was not taken.
+    next: usize,
+    /// Once items were left out: which were taken, and how many were not.
+    scattered: Option<(Vec<bool>, usize)>,
 }
 
 impl<T> Queue<T> {
     pub(super) fn new(items: Vec<T>) -> Arc<Self> {
-        Arc::new(Self { items, next: AtomicUsize::new(0) })
+        Arc::new(Self { items, order: Mutex::default() })
     }
 
     fn take(&self) -> Option<&T> {
-        self.items.get(self.next.fetch_add(1, Ordering::Relaxed))
+        let mut order = self.lock();
+        let Order { next, scattered } = &mut *order;
+        if let Some((taken, left)) = scattered {
+            if *left == 0 {
+                return None;
+            }
+            while taken[*next % taken.len()] {
+                *next += 1;
+            }
+            *next %= taken.len();
+            taken[*next] = true;
+            *left -= 1;
+        }
+        let item = self.items.get(*next);
+        *next += 1;
+        item
+    }
+
+    /// Goes on at an item drawn by chance; those that are left out come later.
+    pub(super) fn go_on_elsewhere(&self) {
+        let count = self.items.len();
+        let mut order = self.lock();
+        let Order { next, scattered } = &mut *order;
+        let done = (*next).min(count);
+        let (taken, _) =
+            scattered.get_or_insert_with(|| ((0..count).map(|index| index < done).collect(), count - done));
+        if !taken.is_empty() {
+            // Seeded by the system, so that processes draw different numbers.
+            let drawn = RandomState::new().hash_one(done) % taken.len() as u64;
+            *next = usize::try_from(drawn).unwrap_or_default();
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.items.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Order> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -38,7 +82,7 @@ pub(super) fn spawn<T, J, F, R>(
     set: &mut JoinSet<Result<()>>,
     queue: &Arc<Queue<T>>,
     workers: usize,
-    (job, stop): (&Arc<J>, &Arc<Stop>),
+    shared: (&Arc<J>, &Arc<Stop>),
     work: F,
 ) where
     T: Clone + Send + Sync + 'static,
@@ -46,12 +90,28 @@ pub(super) fn spawn<T, J, F, R>(
     F: Fn(Arc<J>, T) -> R + Copy + Send + 'static,
     R: Future<Output = Result<()>> + Send,
 {
+    spawn_in_queue(set, queue, workers, shared, move |job, _, item| work(job, item));
+}
+
+/// As [`spawn`], for work that knows the queue that its item is from.
+pub(super) fn spawn_in_queue<T, J, F, R>(
+    set: &mut JoinSet<Result<()>>,
+    queue: &Arc<Queue<T>>,
+    workers: usize,
+    (job, stop): (&Arc<J>, &Arc<Stop>),
+    work: F,
+) where
+    T: Clone + Send + Sync + 'static,
+    J: Send + Sync + 'static,
+    F: Fn(Arc<J>, Arc<Queue<T>>, T) -> R + Copy + Send + 'static,
+    R: Future<Output = Result<()>> + Send,
+{
     for _ in 0..workers.min(queue.len()) {
         let (queue, job, stop) = (Arc::clone(queue), Arc::clone(job), Arc::clone(stop));
         set.spawn(async move {
             while !stop.0.load(Ordering::Relaxed) {
-                let Some(item) = queue.take() else { break };
-                let outcome = work(Arc::clone(&job), item.clone()).await;
+                let Some(item) = queue.take().cloned() else { break };
+                let outcome = work(Arc::clone(&job), Arc::clone(&queue), item).await;
                 if outcome.is_err() {
                     stop.0.store(true, Ordering::Relaxed);
                 }
@@ -74,4 +134,39 @@ pub(super) async fn finish(mut set: JoinSet<Result<()>>) -> Result<()> {
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rest(queue: &Queue<usize>) -> Vec<usize> {
+        std::iter::from_fn(|| queue.take().copied()).collect()
+    }
+
+    #[test]
+    fn items_are_taken_in_order() {
+        assert!(rest(&Queue::new((0..100).collect())).into_iter().eq(0..100));
+        assert!(rest(&Queue::new(Vec::new())).is_empty());
+    }
+
+    #[test]
+    fn each_item_is_taken_once_wherever_the_queue_goes_on() {
+        for jumps in [vec![0], vec![3], vec![3, 3, 4], (0..50).collect(), vec![49], vec![50, 51]] {
+            let queue = Queue::new((0..50).collect());
+            let mut taken = Vec::new();
+            for number in 0..52 {
+                for _ in jumps.iter().filter(|jump| **jump == number) {
+                    queue.go_on_elsewhere();
+                }
+                taken.extend(queue.take());
+            }
+            taken.extend(rest(&queue));
+            taken.sort_unstable();
+            assert!(taken.into_iter().eq(0..50), "{jumps:?}");
+        }
+        let empty = Queue::<usize>::new(Vec::new());
+        empty.go_on_elsewhere();
+        assert!(empty.take().is_none());
+    }
 }

@@ -1,6 +1,7 @@
 //! Getting one object's contents out of the store: checked against size and hash before anyone sees them.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ const BODY_ATTEMPTS: u32 = 8;
 /// How often contents that are wrong are fetched again: a second copy that is wrong too is what S3 has.
 const WRONG_CONTENT_ATTEMPTS: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// A whole body in memory that has another length than the manifest says has at most this.
+const MOST_UNCHECKED_BYTES: u64 = 8 * PART_BYTES;
 const CANCELLED: &str = "File download cancelled.";
 
 /// What is checked of what arrives.
@@ -54,6 +57,40 @@ pub struct ObjectDownload {
     pub expected: ContentHash,
     /// Their size in bytes.
     pub size_bytes: u64,
+    /// Asked before each request.
+    pub look_again: Option<LookAgain>,
+}
+
+/// Whether contents are where they should go by now, brought by another process. It may block.
+#[derive(Clone)]
+pub struct LookAgain(Arc<dyn Fn() -> Result<bool> + Send + Sync>);
+
+impl LookAgain {
+    /// Asks `is_there`.
+    #[must_use]
+    pub fn new(is_there: impl Fn() -> Result<bool> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_there))
+    }
+
+    async fn is_there(&self) -> Result<bool> {
+        let look = Arc::clone(&self.0);
+        blocking(move || look()).await
+    }
+}
+
+impl fmt::Debug for LookAgain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LookAgain")
+    }
+}
+
+/// How a download without an error ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched {
+    /// The contents were fetched, checked and handed over.
+    Placed,
+    /// They were there before all of them were asked for; nothing was handed over.
+    FoundThere,
 }
 
 /// Everything that many downloads share. Clones are cheap.
@@ -81,6 +118,8 @@ enum Failure {
     Wrong(Error),
     /// Nothing to be done.
     Final(Error),
+    /// Nothing has to be done any more.
+    FoundThere,
 }
 
 impl Downloader {
@@ -90,18 +129,17 @@ impl Downloader {
     ///
     /// # Errors
     /// [`Error::Integrity`] where they are not what they should be; the store's errors; those of `place`.
-    pub async fn fetch_whole<T, P>(&self, download: &ObjectDownload, place: P) -> Result<T>
+    pub async fn fetch_whole<P>(&self, download: &ObjectDownload, place: P) -> Result<Fetched>
     where
-        T: Send + 'static,
-        P: FnOnce(&[Bytes]) -> Result<T> + Send + 'static,
+        P: FnOnce(&[Bytes]) -> Result<()> + Send + 'static,
     {
         let stop = &self.context.cancel;
         let _room = self.unless(stop, self.limits.bytes(download.size_bytes)).await.map_err(Failure::into_error)?;
         let received = self.repeat(download, |object| self.whole_body(download, object)).await?;
-        let Received { pieces, counted, .. } = received;
-        let placed = blocking(move || place(&pieces)).await?;
+        let Some(Received { pieces, counted, .. }) = received else { return Ok(Fetched::FoundThere) };
+        blocking(move || place(&pieces)).await?;
         counted.keep();
-        Ok(placed)
+        Ok(Fetched::Placed)
     }
 
     async fn whole_body(&self, download: &ObjectDownload, object: &ObjectKey) -> Result<Received, Failure> {
@@ -112,11 +150,12 @@ impl Downloader {
         Ok(received)
     }
 
-    /// Fetches contents that fit one request into a staged file, which is made once there is room, and checks them.
+    /// Fetches contents that fit one request into a staged file, which is made once there is room, and checks them. `None` where
+    /// they were found to be there.
     ///
     /// # Errors
     /// As [`Downloader::fetch_whole`], and where the file can't be made or written.
-    pub async fn fetch_part<S>(&self, download: &ObjectDownload, stage: S) -> Result<Arc<StagedFile>>
+    pub async fn fetch_part<S>(&self, download: &ObjectDownload, stage: S) -> Result<Option<Arc<StagedFile>>>
     where
         S: FnOnce() -> Result<StagedFile> + Send + 'static,
     {
@@ -130,8 +169,9 @@ impl Downloader {
             self.check(download, object, hashed).await?;
             Ok(counted)
         };
-        self.repeat(download, attempt).await?.keep();
-        Ok(staged)
+        let Some(counted) = self.repeat(download, attempt).await? else { return Ok(None) };
+        counted.keep();
+        Ok(Some(staged))
     }
 
     /// Fetches contents of any size in ranges, several at once, into a staged file at an offset, and checks them. When this
@@ -139,10 +179,16 @@ impl Downloader {
     ///
     /// # Errors
     /// As [`Downloader::fetch_whole`], and where the file can't be written.
-    pub async fn fetch_in_ranges(&self, download: &ObjectDownload, staged: &Arc<StagedFile>, at: u64) -> Result<()> {
+    pub async fn fetch_in_ranges(
+        &self,
+        download: &ObjectDownload,
+        staged: &Arc<StagedFile>,
+        at: u64,
+    ) -> Result<Fetched> {
         let counted = self.repeat(download, |object| self.ranges(download, object, (staged, at))).await?;
+        let Some(counted) = counted else { return Ok(Fetched::FoundThere) };
         counted.keep();
-        Ok(())
+        Ok(Fetched::Placed)
     }
 
     async fn ranges(
@@ -290,6 +336,10 @@ impl Downloader {
     async fn body_in_memory(&self, download: &ObjectDownload, object: &ObjectKey) -> Result<Received, Failure> {
         let _permit = self.limits.request().await;
         let mut body = self.reply(download, object, None).await?;
+        // Where nothing is checked, a body may be longer than the manifest says, but memory has an end.
+        if body.length_bytes > download.size_bytes.max(MOST_UNCHECKED_BYTES) {
+            return Err(Failure::Wrong(wrong_size(download, object, body.length_bytes)));
+        }
         let hasher = (self.verify == Verify::Hash).then(Hasher::new);
         let mut receiving = Receiving::new(&self.buffers, &self.context.progress, body.length_bytes, hasher);
         while let Some(piece) = self.next_piece(&mut body).await? {
@@ -311,6 +361,11 @@ impl Downloader {
         object: &ObjectKey,
         range: Option<Range<u64>>,
     ) -> Result<ObjectBody, Failure> {
+        if let Some(look) = &download.look_again
+            && look.is_there().await.map_err(Failure::Final)?
+        {
+            return Err(Failure::FoundThere);
+        }
         let expected = range.as_ref().map_or(download.size_bytes, |range| range.end - range.start);
         // Errors before the body are final: the store has repeated what is worth it.
         let answer = self.store.get(object, range, S3Action::DownloadingFile).await;
@@ -339,8 +394,9 @@ impl Downloader {
         Failure::Body(S3ClientError::new(S3Action::DownloadingFile, &object.bucket, &object.key, details).into())
     }
 
-    /// Tries again what is worth it, and the other key where the first has nothing.
-    async fn repeat<'a, T, F, R>(&self, download: &'a ObjectDownload, attempt: F) -> Result<T>
+    /// Tries again what is worth it, and the other key where the first has nothing. `None` where the contents were found to be
+    /// there.
+    async fn repeat<'a, T, F, R>(&self, download: &'a ObjectDownload, attempt: F) -> Result<Option<T>>
     where
         F: Fn(&'a ObjectKey) -> R,
         R: Future<Output = Result<T, Failure>>,
@@ -349,7 +405,8 @@ impl Downloader {
         let (mut broken, mut wrong) = (0, 0);
         loop {
             match attempt(object).await {
-                Ok(value) => return Ok(value),
+                Ok(value) => return Ok(Some(value)),
+                Err(Failure::FoundThere) => return Ok(None),
                 Err(Failure::Body(error)) => {
                     broken += 1;
                     if broken >= BODY_ATTEMPTS {
@@ -391,6 +448,7 @@ impl Failure {
     fn into_error(self) -> Error {
         match self {
             Self::Body(error) | Self::Wrong(error) | Self::Final(error) => error,
+            Self::FoundThere => Error::Cancelled(CANCELLED.to_owned()),
         }
     }
 }

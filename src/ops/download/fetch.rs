@@ -16,7 +16,7 @@ use crate::ops::upload_assets::CHUNK_BYTES;
 use crate::settings::join_key;
 use crate::store::ObjectKey;
 use crate::transfer::PART_BYTES;
-use crate::transfer::download::{ObjectDownload, Verify};
+use crate::transfer::download::{Fetched, ObjectDownload, Verify};
 use crate::transfer::tasks::blocking;
 
 /// How many contents that are larger than one part are fetched at a time; each is fetched in parallel ranges.
@@ -31,9 +31,9 @@ impl Job {
         let stop = Arc::new(Stop::default());
         let mut set = JoinSet::new();
         let workers = self.downloader.limits.most_requests();
-        let fetch = |job: Arc<Self>, wanted| job.fetch(wanted);
-        lanes::spawn(&mut set, &Queue::new(small), workers, (self, &stop), fetch);
-        lanes::spawn(&mut set, &Queue::new(large), LARGE_AT_ONCE, (self, &stop), fetch);
+        let fetch = |job: Arc<Self>, queue, wanted| job.fetch(queue, wanted);
+        lanes::spawn_in_queue(&mut set, &Queue::new(small), workers, (self, &stop), fetch);
+        lanes::spawn_in_queue(&mut set, &Queue::new(large), LARGE_AT_ONCE, (self, &stop), fetch);
         lanes::finish(set).await
     }
 
@@ -43,43 +43,52 @@ impl Job {
         self.size_bytes(id) <= PART_BYTES && !is_chunked
     }
 
-    async fn fetch(self: Arc<Self>, wanted: Wanted) -> Result<()> {
+    async fn fetch(self: Arc<Self>, queue: Arc<Queue<Wanted>>, wanted: Wanted) -> Result<()> {
         let first = wanted.files()[0];
         self.downloader.context.check_cancelled(super::CANCELLED)?;
         let outcome = if !self.is_small(first) {
-            self.fetch_large(wanted).await
+            self.fetch_large(wanted.clone()).await
         } else if self.size_bytes(first) > IN_MEMORY_BYTES && self.downloader.verify != Verify::Off {
-            self.fetch_part(wanted).await
+            self.fetch_part(wanted.clone()).await
         } else {
             // What is not checked may be of any size.
-            self.fetch_in_memory(wanted).await
+            self.fetch_in_memory(wanted.clone()).await
         };
-        outcome.map_err(|error| self.explain(error, first))
+        if outcome.map_err(|error| self.explain(error, first))? == Fetched::FoundThere {
+            self.leave_to_others(&wanted);
+            // Others work through the same list: to go on beside them would be to fetch what they fetch.
+            queue.go_on_elsewhere();
+        }
+        Ok(())
     }
 
-    async fn fetch_in_memory(self: &Arc<Self>, wanted: Wanted) -> Result<()> {
-        let (placer, download) = (Arc::clone(self), self.whole_object(wanted.files()[0]));
+    async fn fetch_in_memory(self: &Arc<Self>, wanted: Wanted) -> Result<Fetched> {
+        let (placer, download) = (Arc::clone(self), self.whole_object(&wanted));
         self.downloader.fetch_whole(&download, move |pieces| placer.place_pieces(wanted.files(), pieces)).await
     }
 
-    async fn fetch_part(self: &Arc<Self>, wanted: Wanted) -> Result<()> {
+    async fn fetch_part(self: &Arc<Self>, wanted: Wanted) -> Result<Fetched> {
         let (placer, first) = (Arc::clone(self), wanted.files()[0]);
-        let (download, size_bytes) = (self.whole_object(first), self.size_bytes(first));
-        let staged = self.downloader.fetch_part(&download, move || placer.stage(first, size_bytes)).await?;
-        self.place(wanted, staged).await
+        let (download, size_bytes) = (self.whole_object(&wanted), self.size_bytes(first));
+        match self.downloader.fetch_part(&download, move || placer.stage(first, size_bytes)).await? {
+            Some(staged) => self.place(wanted, staged).await.map(|()| Fetched::Placed),
+            None => Ok(Fetched::FoundThere),
+        }
     }
 
-    async fn fetch_large(self: &Arc<Self>, wanted: Wanted) -> Result<()> {
+    async fn fetch_large(self: &Arc<Self>, wanted: Wanted) -> Result<Fetched> {
         let first = wanted.files()[0];
         let (placer, size_bytes) = (Arc::clone(self), self.size_bytes(first));
         let staged = Arc::new(blocking(move || placer.stage(first, size_bytes)).await?);
         let mut offset = 0;
         for (hash, length) in self.pieces(first) {
-            let download = self.object(first, hash, length);
-            self.downloader.fetch_in_ranges(&download, &staged, offset).await?;
+            let download = self.object(&wanted, hash, length);
+            if self.downloader.fetch_in_ranges(&download, &staged, offset).await? == Fetched::FoundThere {
+                return Ok(Fetched::FoundThere);
+            }
             offset += length;
         }
-        self.place(wanted, staged).await
+        self.place(wanted, staged).await.map(|()| Fetched::Placed)
     }
 
     async fn place(self: &Arc<Self>, wanted: Wanted, staged: Arc<StagedFile>) -> Result<()> {
@@ -98,11 +107,13 @@ impl Job {
     }
 
     /// The object of a file that is one.
-    fn whole_object(&self, id: FileId) -> ObjectDownload {
-        self.object(id, self.content_hash(id), self.size_bytes(id))
+    fn whole_object(self: &Arc<Self>, wanted: &Wanted) -> ObjectDownload {
+        let id = wanted.files()[0];
+        self.object(wanted, self.content_hash(id), self.size_bytes(id))
     }
 
-    fn object(&self, id: FileId, expected: ContentHash, size_bytes: u64) -> ObjectDownload {
+    fn object(self: &Arc<Self>, wanted: &Wanted, expected: ContentHash, size_bytes: u64) -> ObjectDownload {
+        let id = wanted.files()[0];
         let algorithm = self.manifest(id).hash_algorithm;
         let prefix = self.request.cas_prefix.as_deref().unwrap_or_default();
         let key = |name: &str| if prefix.is_empty() { name.to_owned() } else { join_key(&[prefix, name]) };
@@ -112,6 +123,7 @@ impl Job {
             fallback: Some(place(key(&expected.text()))),
             expected,
             size_bytes,
+            look_again: self.look_again(wanted),
         }
     }
 

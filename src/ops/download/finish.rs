@@ -119,7 +119,9 @@ impl Job {
         }
         if self.request.options.conflicts == ConflictResolution::Resume {
             // The run that wrote these files may have been killed before it came to their directories.
-            for id in self.settled.left_alone(number) {
+            let found_later = lock(&self.found_later).clone();
+            let found_later = found_later.into_iter().filter(|id| id.root == number);
+            for id in self.settled.left_alone(number).chain(found_later) {
                 let path = PathBuf::from(manifest.files.path(id.index()).to_os_string()?);
                 add(path.parent().unwrap_or_else(|| Path::new("")));
             }
