@@ -12,6 +12,10 @@ use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
 /// How often a body that breaks off is asked for again. Requests that fail before their body are the store's to repeat.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Longer than any manifest: one of ten million files has under 2 GB. A reply that promises more is not read.
+const MOST_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Memory is taken for so much before anything has come: a reply's length is only what the network says.
+const FIRST_BYTES: u64 = 8 * 1024 * 1024;
 
 /// An object in memory, and the room that it takes there until it is dropped.
 #[derive(Debug)]
@@ -27,7 +31,8 @@ pub struct Document {
 /// Fetches an object in one request, and in another where its body breaks off.
 ///
 /// # Errors
-/// The store's, as `downloading binary file`; after [`ATTEMPTS`] broken bodies, the last one's.
+/// The store's, as `downloading binary file`; after [`ATTEMPTS`] broken bodies, the last one's; [`Error::Sync`] for a body that is
+/// longer than any manifest.
 pub async fn fetch_document(
     store: &dyn ObjectStore,
     limits: &Limits,
@@ -50,8 +55,12 @@ pub async fn fetch_document(
 async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey) -> Result<Document> {
     let _permit = limits.request().await;
     let mut body = store.get(object, None, S3Action::DownloadingBinaryFile).await?;
+    if body.length_bytes > MOST_BYTES {
+        let (url, length) = (object.url(), body.length_bytes);
+        return Err(Error::Sync(format!("{url} has {length} bytes: no manifest has more than {MOST_BYTES}")));
+    }
     let room = limits.bytes(body.length_bytes).await;
-    let mut text = Vec::with_capacity(usize::try_from(body.length_bytes).unwrap_or_default());
+    let mut text = Vec::with_capacity(usize::try_from(body.length_bytes.min(FIRST_BYTES)).unwrap_or_default());
     while let Some(piece) = body.chunks.next_chunk().await? {
         text.extend_from_slice(&piece);
     }
