@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 from rig.server import RigServer
+from stale import stale_rows
 
 MIB = 1024 * 1024
 
@@ -35,6 +36,7 @@ class Score:
         hangs: calls that did not end in time.
         panics: panics and crashes.
         false_success: calls that reported success and had not done the work.
+        stale: rows of hash caches that are believed and don't fit the file that they name.
     """
 
     cases: int = 0
@@ -47,6 +49,7 @@ class Score:
     hangs: int = 0
     panics: int = 0
     false_success: int = 0
+    stale: int = 0
 
     def add(self, other: Score) -> None:
         for column in fields(self):
@@ -116,9 +119,13 @@ class Case:
         self.bucket = self.rig.create_bucket("bucket")
         self.user: Optional[int] = None
         self.wrapper: list[str] = []
+        #: Whether rows of the reference's table are judged. Not where the case itself has spoiled them, or has changed
+        #: a file and kept its time after anyone could see it: that table knows files by their times alone.
+        self.judges_reference_rows = True
 
     def close(self) -> None:
-        """Looks at what lies outside one last time, and ends."""
+        """Looks at the caches and at what lies outside one last time, and ends."""
+        self.check_caches()
         self.check_outside()
         self.rig.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -318,6 +325,13 @@ class Case:
             self.surprises.append(f"failed: {outcome.classes[:1]} {outcome.text[:300]}")
         uploads = self.rig.uploads(self.bucket)
         self.score.leftovers += max(len(uploads) - may_leave, 0)
+
+    def check_caches(self) -> None:
+        """Every row of a hash cache that would be believed is right."""
+        stale = stale_rows(self.folder, self.judges_reference_rows)
+        self.score.stale += len(stale)
+        if stale:
+            self.surprises.append(f"{len(stale)} stale rows, the first is of {stale[0]}")
 
     def check_outside(self) -> None:
         """Nothing beside the root, the target, the home and our own files has been touched."""

@@ -28,6 +28,8 @@ class Kit:
     def __init__(self, package: str, specification: dict[str, Any]) -> None:
         self.package = package
         self.specification = specification
+        #: Set once the verb should stop: its callbacks then say so.
+        self.stopped = threading.Event()
 
     def __getitem__(self, name: str) -> Any:
         return self.specification.get(name)
@@ -37,6 +39,11 @@ class Kit:
 
     def settings(self) -> Any:
         return self.module("models").JobAttachmentS3Settings(s3BucketName=self["bucket"], rootPrefix="root")
+
+    def go_on(self, report: Any) -> bool:
+        """A callback's answer."""
+        reads = self["stop_when_reading"] and getattr(report, "checkedBytes", 0)
+        return not self.stopped.is_set() and not reads
 
     def manager(self) -> Any:
         manager = self.module("upload").S3AssetManager
@@ -50,7 +57,7 @@ class Kit:
         paths = self["paths"] or sorted(str(path) for path in Path(self["root"]).rglob("*") if path.is_file())
         group = manager.prepare_paths_for_upload(paths, [], [])
         _, manifests = manager.hash_assets_and_create_manifest(
-            group.asset_groups, group.total_input_files, group.total_input_bytes, None, lambda _: True
+            group.asset_groups, group.total_input_files, group.total_input_bytes, self["caches"], self.go_on
         )
         return manifests
 
@@ -59,7 +66,7 @@ class Kit:
             s3_bucket=self["bucket"],
             manifests_by_root={target: manifest},
             cas_prefix=self.settings().full_cas_prefix(),
-            on_downloading_files=callback or (lambda _: True),
+            on_downloading_files=callback or self.go_on,
             **more,
         )
 
@@ -100,7 +107,7 @@ def submit(kit: Kit) -> Any:
     change_files(kit["between"] or [])
     if kit["during"]:
         start_changing(kit["during"], kit["every_ms"] or 1)
-    statistics, attachments = manager.upload_assets(manifests, lambda _: True)
+    statistics, attachments = manager.upload_assets(manifests, kit.go_on)
     keys = [row.inputManifestPath for row in attachments.manifests]
     return {"manifests": keys, "processed": statistics.processed_files, "skipped": statistics.skipped_files}
 
@@ -152,12 +159,63 @@ def download(kit: Kit) -> Any:
     """Downloads the manifest's files under the target; `again` as a worker that tries again does it, where it can."""
     choices = kit.module("models").FileConflictResolution
     resolution = getattr(choices, "RESUME", choices.CREATE_COPY) if kit["again"] else choices.CREATE_COPY
+    if kit["resolution"]:
+        resolution = getattr(choices, kit["resolution"], choices.SKIP)
     # What is checked less than everything, where that can be asked for.
     more = {"verify": kit["verify"]} if kit["verify"] and kit.package == "rusty_attachments" else {}
+    if kit["permissions"]:
+        user, group = kit["permissions"]
+        posix = kit.module("os_file_permission").PosixFileSystemPermissionSettings
+        more["fs_permission_settings"] = posix(user, group, dir_mode=0o20, file_mode=0o20)
     statistics = kit.download_to(
         kit["target"], kit.decode(kit["manifest"]), conflict_resolution=resolution, **more
     )
     return {"processed": statistics.processed_files, "skipped": statistics.skipped_files}
+
+
+def list_outputs(kit: Kit) -> Any:
+    """The paths of a job's outputs."""
+    downloader = kit.module("download").OutputDownloader(kit.settings(), FARM, QUEUE, kit["job"])
+    return downloader.get_paths_by_root()
+
+
+def fetch_manifest(kit: Kit) -> Any:
+    """A manifest in S3: how many files it has."""
+    fetch = kit.module("download").get_manifest_from_s3
+    return len(fetch(manifest_key=kit["key"], s3_bucket=kit["bucket"]).paths)
+
+
+def snapshot(kit: Kit) -> Any:
+    """A manifest of everything under the root, as a worker makes it; hashes and sizes by path."""
+    return {row["path"]: [row["hash"], row["size"]] for row in snapshot_rows(kit)}
+
+
+def snapshot_times(kit: Kit) -> Any:
+    """As `snapshot`; times in microseconds by path."""
+    return {row["path"]: row["mtime"] for row in snapshot_rows(kit)}
+
+
+def snapshot_rows(kit: Kit) -> list[dict[str, Any]]:
+    """What a manifest of everything under the root has."""
+    make = kit.module("api.manifest")._manifest_snapshot
+    made = make(
+        root=kit["root"],
+        destination=kit["destination"],
+        name="snapshot",
+        hashing_progress_callback=kit.go_on,
+        print_function_callback=lambda *_: None,
+    )
+    rows: list[dict[str, Any]] = json.loads(Path(made.manifest).read_text())["paths"]
+    return rows
+
+
+def copy_into_snapshot(kit: Kit) -> Any:
+    """Copies everything under the root, contents and manifest, into a folder."""
+    manager = kit.manager()
+    folder = Path(kit["destination"])
+    manager.snapshot_assets(folder, kit.hashed(manager), kit.go_on)
+    data = folder / "Data"
+    return sorted(path.name for path in data.iterdir())
 
 
 def download_each(kit: Kit) -> Any:
@@ -307,6 +365,11 @@ VERBS = {
         submit,
         submit_together,
         hash_files,
+        snapshot,
+        snapshot_times,
+        fetch_manifest,
+        copy_into_snapshot,
+        list_outputs,
         download,
         download_each,
         decode_each,
@@ -340,6 +403,22 @@ def told(error: BaseException) -> dict[str, Any]:
     }
 
 
+def stop_later(kit: Kit, how: str, after_s: float) -> threading.Event:
+    """Stops the verb after some time: by its callback, by Ctrl-C, or at once. Not once the returned event is set."""
+    done = threading.Event()
+
+    def work() -> None:
+        if done.wait(after_s):
+            return
+        if how == "cancel":
+            kit.stopped.set()
+        else:
+            os.kill(os.getpid(), {"interrupt": signal.SIGINT, "kill": signal.SIGKILL}[how])
+
+    threading.Thread(target=work, daemon=True).start()
+    return done
+
+
 def main() -> None:
     """Does what the command line names."""
     package, text = sys.argv[1:3]
@@ -351,10 +430,17 @@ def main() -> None:
     kit = Kit(package, specification)
     if specification.get("user"):
         drop_privileges(kit, specification["user"])
+    done = threading.Event()
     try:
+        if specification.get("stop"):
+            done = stop_later(kit, *specification["stop"])
+        start = time.monotonic()
         line = {"ok": True, "value": VERBS[specification["verb"]](kit)}
+        line["took_s"] = time.monotonic() - start
     except BaseException as error:
         line = {"ok": False, "error": told(error)}
+    done.set()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     print(json.dumps(line), flush=True)
 
 

@@ -27,6 +27,7 @@ ROWS = [
     "F18",
     "F20",
     "F22",
+    "F30",
     "P1",
     "P3",
 ]
@@ -76,4 +77,5 @@ def test_a_row_that_is_not_run_does_not_pass():
     assert "held" not in ended.stdout
     assert ended.stdout.strip().endswith(
         "faults: cases=0 wrong=0 lost=0 outside=0 poisoned=0 dangling=0 leftovers=0 hangs=0 panics=0 false_success=0"
+        " stale=0"
     )
