@@ -94,15 +94,19 @@ MUTANTS = (
         (
             Edit(
                 "src/fs/stage.rs",
-                "let name = temporary_name();\n            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL",
-                "let name = self.name.clone();\n            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC",
+                "let name = temporary_name();\n            match calls::create_new",
+                "let name = self.name.clone();\n            match calls::create_new",
             ),
             Edit(
-                "src/fs/stage.rs",
-                "            rename_with(&self.target.directory, name, target, flags)?;\n",
-                "            if *name != target.name {\n"
-                "                rename_with(&self.target.directory, name, target, flags)?;\n"
-                "            }\n",
+                "src/fs/calls.rs",
+                "let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL",
+                "let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC",
+            ),
+            Edit(
+                "src/fs/naming.rs",
+                "    let mut naming = directory.naming();\n",
+                "    if name == wanted {\n        return Ok(Committed::Yes);\n    }\n"
+                "    let mut naming = directory.naming();\n",
             ),
         ),
         "F14",

@@ -24,6 +24,7 @@ use crate::upload::{BUCKET, bytes, key_of};
 mod conflicts;
 mod containment;
 mod faults;
+mod local_work;
 mod resume;
 mod roots;
 mod together;

@@ -1,36 +1,26 @@
 //! Writing files so that nothing wrong is ever seen at a final path: a temporary file beside the target, then a rename.
 //!
-//! A temporary file holds a lock while its writer lives; one whose lock is free belongs to a run that was killed, and the next
-//! run that comes to that directory removes it.
+//! A write that the system took may still fail: network file systems send data later, and tell of a full disk or a used-up
+//! quota when a file is closed. So a file gets its name only once its file system has answered for all that was written.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Timestamps};
 use rustix::io::Errno;
 
+use super::calls::{self, means_cannot};
+use super::copy::Copying;
+use super::directory::FileSystemKind;
+use super::leftovers::temporary_name;
+pub use super::naming::Committed;
+use super::naming::{replace, take_free_name};
+use super::permissions::Applied;
 use super::target::Target;
 use crate::error::{Error, Result};
-
-/// How names of temporary files begin. They are hidden, short (a target's name may be 255 bytes already) and ours alone.
-const TEMPORARY_PREFIX: &str = ".rusty-attachments-";
-/// How long after its making a temporary file may be without its lock.
-const LOCKED_WITHIN: Duration = Duration::from_mins(1);
-
-/// What a commit did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Committed {
-    /// The file is at its name.
-    Yes,
-    /// Something else is there, and replacing was not asked for. The staged file can be committed elsewhere.
-    NameTaken,
-}
 
 impl Target {
     /// Begins a file that will be at this target.
@@ -40,17 +30,19 @@ impl Target {
     pub fn stage(&self) -> Result<StagedFile> {
         loop {
             let name = temporary_name();
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            match rustix::fs::openat(&self.directory, &name, flags, Mode::from_raw_mode(0o666)) {
+            match calls::create_new(&*self.directory, &name, 0o666) {
                 Ok(descriptor) => {
-                    // Waits for a moment if another process is just looking whether the file is locked. Where the file
-                    // system has no locks, the process id in the name has to do.
-                    let _ = rustix::fs::flock(&descriptor, FlockOperation::LockExclusive);
+                    // Waits for a moment if another process is just looking whether the file is locked. Where other hosts
+                    // may be, a lock proves nothing and may cost a round trip: there, the name has to do.
+                    if self.directory.kind() != FileSystemKind::Shared {
+                        let _ = calls::lock(&descriptor);
+                    }
                     return Ok(StagedFile {
                         target: self.clone(),
                         name: Some(name),
                         file: File::from(descriptor),
                         writing: Mutex::default(),
+                        is_settled: AtomicBool::new(false),
                     });
                 }
                 Err(Errno::EXIST) => {}
@@ -63,19 +55,19 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn link_to(&self, destination: &Path, replace: bool) -> Result<Committed> {
+    pub fn link_to(&self, destination: &Path, over: bool) -> Result<Committed> {
         let fail = |error: Errno| Error::io("create symbolic link", self.path(), error);
-        if !replace {
-            return match rustix::fs::symlinkat(destination, &self.directory, &self.name) {
+        if !over {
+            return match rustix::fs::symlinkat(destination, &*self.directory, &self.name) {
                 Ok(()) => Ok(Committed::Yes),
                 Err(Errno::EXIST) => Ok(Committed::NameTaken),
                 Err(error) => Err(fail(error)),
             };
         }
         let name = temporary_name();
-        rustix::fs::symlinkat(destination, &self.directory, &name).map_err(fail)?;
-        rustix::fs::renameat(&self.directory, &name, &self.directory, &self.name).map_err(|error| {
-            let _ = rustix::fs::unlinkat(&self.directory, &name, AtFlags::empty());
+        rustix::fs::symlinkat(destination, &*self.directory, &name).map_err(fail)?;
+        replace(&self.directory, &name, &self.name).map_err(|error| {
+            let _ = calls::unlink(&*self.directory, &name);
             fail(error)
         })?;
         Ok(Committed::Yes)
@@ -90,6 +82,8 @@ pub struct StagedFile {
     name: Option<OsString>,
     file: File,
     writing: Mutex<()>,
+    /// Whether the file system has answered for all that was written.
+    is_settled: AtomicBool,
 }
 
 /// The right to write to a staged file. The kernel lets one thread write to a file at a time, and has the others spin.
@@ -100,16 +94,22 @@ pub struct WriteTurn<'file> {
 }
 
 impl StagedFile {
-    /// Sets aside room for the whole file, so that a full disk shows now and not at the end.
+    /// Sets aside room for the whole file, so that a full disk shows now and not at the end. Where that can't be done, a
+    /// full disk shows later.
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
     pub fn reserve(&self, size_bytes: u64) -> Result<()> {
-        let outcome = room_in_memory(&self.file, size_bytes)
-            .unwrap_or_else(|| rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, size_bytes));
+        let outcome = if self.target.directory.kind() == FileSystemKind::Memory {
+            room_in_memory(&self.file, size_bytes)
+        } else {
+            calls::allocate(&self.file, size_bytes)
+        };
         match outcome {
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => Ok(()),
-            Err(error) => Err(Error::io("make room for", self.target.path(), error)),
+            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG | Errno::IO | Errno::ROFS)) => {
+                Err(Error::io("make room for", self.target.path(), error))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -148,54 +148,65 @@ impl StagedFile {
         &self.target
     }
 
-    /// Sets access and modification time, both, as the reference does.
+    /// Sets access and modification time, both, as the reference does. Some file systems let only the file's owner do so, who
+    /// may be another user there than here.
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn set_mtime_micros(&self, mtime_micros: i64) -> Result<()> {
-        let time = super::times::from_micros(mtime_micros);
-        rustix::fs::futimens(&self.file, &Timestamps { last_access: time, last_modification: time })
-            .map_err(|error| Error::io("set the time of", self.target.path(), error))
+    pub fn set_mtime_micros(&self, mtime_micros: i64) -> Result<Applied> {
+        // Data that is sent later would bring a time of its own.
+        self.settle()?;
+        match calls::set_times(&self.file, super::times::from_micros(mtime_micros)) {
+            Ok(()) => Ok(Applied::Yes),
+            Err(error) if means_cannot(error) => Ok(Applied::Refused),
+            Err(error) => Err(Error::io("set the time of", self.target.path(), error)),
+        }
     }
 
     /// Makes the file executable for whoever may read it.
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn make_executable(&self) -> Result<()> {
+    pub fn make_executable(&self) -> Result<Applied> {
         super::permissions::make_executable(&self.file)
             .map_err(|error| Error::io("set the permissions of", self.target.path(), error))
     }
 
-    /// Fills the file with another's contents: a reflink where the file system can, else a copy within the kernel.
+    /// Fills the file with another's contents: a reflink where the file system can, else step by step. `on_step` gets to know
+    /// how many bytes each step has copied, and can end the copying.
     ///
     /// # Errors
-    /// [`Error::Io`] naming the target.
-    pub fn clone_from(&self, source: &File, size_bytes: u64) -> Result<()> {
-        #[cfg(target_os = "linux")]
-        if rustix::fs::ioctl_ficlone(&self.file, source).is_ok() {
+    /// [`Error::Io`] naming the target; those of `on_step`.
+    pub fn clone_from(&self, source: &File, size_bytes: u64, mut on_step: impl FnMut(u64) -> Result<()>) -> Result<()> {
+        self.is_settled.store(false, Ordering::Relaxed);
+        let mut copying = Copying::new(source, &self.file, size_bytes);
+        while let Some(copied) = copying.step().map_err(|error| Error::io("write", self.target.path(), error))? {
+            on_step(copied)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the file system has taken all that was written, as far as closing the file makes it say so. Files get no
+    /// name before; nothing happens if nothing was written since the last time.
+    ///
+    /// # Errors
+    /// [`Error::Io`] naming the target: what was written is not there.
+    pub fn settle(&self) -> Result<()> {
+        if self.is_settled.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let fail = |error: std::io::Error| Error::io("write", self.target.path(), error);
-        let mut offset = 0_u64;
-        let mut buffer = Vec::new();
-        while offset < size_bytes {
-            if buffer.is_empty() {
-                match copy_in_kernel(source, &self.file, offset, size_bytes - offset) {
-                    Ok(copied) if copied > 0 => {
-                        offset += copied;
-                        continue;
-                    }
-                    _ => buffer.resize(1024 * 1024, 0),
-                }
-            }
-            let read = source.read_at(&mut buffer, offset).map_err(fail)?;
-            if read == 0 {
-                return Err(fail(std::io::ErrorKind::UnexpectedEof.into()));
-            }
-            self.file.write_all_at(&buffer[..read], offset).map_err(fail)?;
-            offset += read as u64;
+        let fail = |error: Errno| Error::io("write", self.target.path(), error);
+        // Some hold data back even when a file is closed: NFS under a delegation, and whatever a FUSE program likes.
+        if self.target.directory.kind() == FileSystemKind::Shared {
+            sync_if_possible(&self.file).map_err(fail)?;
         }
+        match calls::close_duplicate(&self.file) {
+            // No descriptor is left for the duplicate.
+            Err(Errno::MFILE | Errno::NFILE) => sync_if_possible(&self.file),
+            other => other,
+        }
+        .map_err(fail)?;
+        self.is_settled.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -204,7 +215,7 @@ impl StagedFile {
     /// # Errors
     /// [`Error::Io`] naming the target.
     pub fn sync(&self) -> Result<()> {
-        self.file.sync_all().map_err(|error| Error::io("write", self.target.path(), error))
+        sync_if_possible(&self.file).map_err(|error| Error::io("write", self.target.path(), error))
     }
 
     /// Gives the file its name, over whatever file is there.
@@ -212,8 +223,13 @@ impl StagedFile {
     /// # Errors
     /// [`Error::Io`] naming the target.
     pub fn commit_over(&mut self) -> Result<()> {
-        let target = self.target.clone();
-        self.rename(&target, RenameFlags::empty()).map_err(|error| Error::io("write", target.path(), error))
+        self.settle()?;
+        if let Some(name) = &self.name {
+            let Target { directory, name: wanted, .. } = &self.target;
+            replace(directory, name, wanted).map_err(|error| Error::io("write", self.target.path(), error))?;
+            self.name = None;
+        }
+        Ok(())
     }
 
     /// Gives the file a name in its directory, if that name is free.
@@ -221,37 +237,15 @@ impl StagedFile {
     /// # Errors
     /// [`Error::Io`] naming the target.
     pub fn commit_new(&mut self, target: &Target) -> Result<Committed> {
-        match self.rename(target, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(Committed::Yes),
-            Err(Errno::EXIST) => Ok(Committed::NameTaken),
-            // The file system can't rename exclusively (NFS, some FUSE): a hard link can, and fails on a taken name.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => self.link_new(target),
-            Err(error) => Err(Error::io("write", target.path(), error)),
-        }
-    }
-
-    fn link_new(&mut self, target: &Target) -> Result<Committed> {
+        self.settle()?;
         let Some(name) = &self.name else { return Ok(Committed::Yes) };
-        let directory = &self.target.directory;
-        match rustix::fs::linkat(directory, name, &target.directory, &target.name, AtFlags::empty()) {
-            Ok(()) => {
-                let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
-                self.name = None;
-                self.target = target.clone();
-                Ok(Committed::Yes)
-            }
-            Err(Errno::EXIST) => Ok(Committed::NameTaken),
-            Err(error) => Err(Error::io("write", target.path(), error)),
-        }
-    }
-
-    fn rename(&mut self, target: &Target, flags: RenameFlags) -> rustix::io::Result<()> {
-        if let Some(name) = &self.name {
-            rename_with(&self.target.directory, name, target, flags)?;
+        let committed = take_free_name(&self.target.directory, name, &target.name)
+            .map_err(|error| Error::io("write", target.path(), error))?;
+        if committed == Committed::Yes {
             self.name = None;
             self.target = target.clone();
         }
-        Ok(())
+        Ok(committed)
     }
 }
 
@@ -261,7 +255,8 @@ impl WriteTurn<'_> {
     /// # Errors
     /// [`Error::Io`] naming the target.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        let StagedFile { target, file, .. } = self.staged;
+        let StagedFile { target, file, is_settled, .. } = self.staged;
+        is_settled.store(false, Ordering::Relaxed);
         file.write_all_at(bytes, offset).map_err(|error| Error::io("write", target.path(), error))
     }
 }
@@ -270,134 +265,227 @@ impl Drop for StagedFile {
     fn drop(&mut self) {
         if let Some(name) = &self.name {
             // Nothing to do about a failure here: the next run removes it.
-            let _ = rustix::fs::unlinkat(&self.target.directory, name, AtFlags::empty());
+            let _ = calls::unlink(&*self.target.directory, name);
         }
     }
 }
 
-#[cfg(target_os = "linux")]
-fn rename_with(from: &OwnedFd, name: &OsStr, to: &Target, flags: RenameFlags) -> rustix::io::Result<()> {
-    if flags.is_empty() {
-        return rustix::fs::renameat(from, name, &to.directory, &to.name);
+/// Waits until a file, or the names in a directory, are on the disk, where that can be waited for.
+pub(super) fn sync_if_possible(file: impl std::os::fd::AsFd) -> rustix::io::Result<()> {
+    match calls::sync(file) {
+        Err(error) if means_cannot(error) => Ok(()),
+        other => other,
     }
-    rustix::fs::renameat_with(from, name, &to.directory, &to.name, flags)
 }
 
-#[cfg(not(target_os = "linux"))]
-fn rename_with(from: &OwnedFd, name: &OsStr, to: &Target, flags: RenameFlags) -> rustix::io::Result<()> {
-    if flags.is_empty() { rustix::fs::renameat(from, name, &to.directory, &to.name) } else { Err(Errno::NOSYS) }
-}
-
-#[cfg(target_os = "linux")]
-fn copy_in_kernel(source: &File, target: &File, offset: u64, length: u64) -> rustix::io::Result<u64> {
-    let (mut from, mut to) = (offset, offset);
-    let length = usize::try_from(length).unwrap_or(usize::MAX).min(1 << 30);
-    rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), length).map(|copied| copied as u64)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn copy_in_kernel(_source: &File, _target: &File, _offset: u64, _length: u64) -> rustix::io::Result<u64> {
-    Err(Errno::NOSYS)
-}
-
-/// Whether a file system that is memory (tmpfs) has room for a file; `None` on others. To set it aside there takes each page
-/// at once, on one thread, while everyone who writes to the file waits: the writers take them as they go.
-#[cfg(target_os = "linux")]
-fn room_in_memory(file: &File, size_bytes: u64) -> Option<rustix::io::Result<()>> {
-    const TMPFS: u64 = 0x0102_1994; // `f_type` of statfs(2)
-    let stat = rustix::fs::fstatfs(file).ok()?;
-    #[allow(
-        clippy::cast_sign_loss,
-        clippy::cast_lossless,
-        clippy::unnecessary_cast,
-        reason = "the types differ by target"
-    )]
-    let (file_system_type, block_bytes) = (stat.f_type as u64, stat.f_bsize as u64);
-    if file_system_type != TMPFS {
-        return None;
-    }
+/// Whether a file system that is memory has room for a file. To set it aside there takes each page at once, on one thread,
+/// while everyone who writes to the file waits: the writers take them as they go.
+fn room_in_memory(file: &File, size_bytes: u64) -> rustix::io::Result<()> {
+    let stat = rustix::fs::fstatvfs(file)?;
     // Without a limit of its own it says 0 blocks.
-    let has_room = stat.f_blocks == 0 || stat.f_bavail.saturating_mul(block_bytes) >= size_bytes;
-    Some(if has_room { Ok(()) } else { Err(Errno::NOSPC) })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn room_in_memory(_file: &File, _size_bytes: u64) -> Option<rustix::io::Result<()>> {
-    None
-}
-
-/// What tells this process's temporary files from those of an earlier one with the same number, as containers have them.
-fn process_mark() -> &'static str {
-    static MARK: OnceLock<String> = OnceLock::new();
-    MARK.get_or_init(|| format!("{:x}", UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos())))
-}
-
-fn temporary_name() -> OsString {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{TEMPORARY_PREFIX}{}-{}-{number:x}.part", std::process::id(), process_mark()).into()
-}
-
-/// Whether the writer of a temporary file may be alive and about to take its lock, or on a file system without locks.
-fn writer_may_live(name: &[u8]) -> bool {
-    let mut parts = name[TEMPORARY_PREFIX.len()..].split(|byte| *byte == b'-');
-    let number = parts.next().and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<i32>().ok());
-    let Some(process) = number.and_then(rustix::process::Pid::from_raw) else { return false };
-    if u32::try_from(process.as_raw_nonzero().get()) == Ok(std::process::id()) {
-        return parts.next() == Some(process_mark().as_bytes());
-    }
-    rustix::process::test_kill_process(process) != Err(Errno::SRCH)
-}
-
-/// Removes temporary files whose writers are gone. Best effort: what can't be removed is in nobody's way.
-pub(super) fn remove_stale(directory: &OwnedFd) {
-    let Ok(entries) = rustix::fs::Dir::read_from(directory) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if name.to_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) && is_stale(directory, name) {
-            let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
-        }
-    }
-}
-
-fn is_stale(directory: &OwnedFd, name: &std::ffi::CStr) -> bool {
-    let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else { return false };
-    let may_live = writer_may_live(name.to_bytes());
-    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
-        // A link on its way to its name is there for less than a moment.
-        return !may_live;
-    }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let Ok(file) = rustix::fs::openat(directory, name, flags, Mode::empty()) else { return false };
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        // A process with the writer's number may be another one by now: the lock decides, once there was time to take it.
-        Ok(()) => !may_live || is_older_than(&stat, LOCKED_WITHIN),
-        Err(Errno::WOULDBLOCK) => false,
-        Err(_) => !may_live,
-    }
-}
-
-fn is_older_than(stat: &rustix::fs::Stat, age: Duration) -> bool {
-    let changed = super::open::FileStamp::from_stat(stat).ctime_ns;
-    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
-    u64::try_from(changed).is_ok_and(|changed| Duration::from_nanos(changed) + age < now)
+    let has_room = stat.f_blocks == 0 || stat.f_bavail.saturating_mul(stat.f_frsize) >= size_bytes;
+    if has_room { Ok(()) } else { Err(Errno::NOSPC) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::fs::calls::refusals;
     use crate::fs::target::TargetRoot;
     use crate::path::ManifestPath;
+
+    const LATE: [Errno; 3] = [Errno::DQUOT, Errno::NOSPC, Errno::IO];
+
+    struct Folder {
+        path: tempfile::TempDir,
+        root: TargetRoot,
+    }
+
+    impl Folder {
+        fn new(kind: FileSystemKind) -> Self {
+            Self::at(&std::env::temp_dir(), Some(kind))
+        }
+
+        fn at(place: &Path, kind: Option<FileSystemKind>) -> Self {
+            let path = tempfile::tempdir_in(place).unwrap();
+            let root = TargetRoot::open(path.path()).unwrap();
+            if let Some(kind) = kind {
+                root.target(ManifestPath::from_wtf8(b"x")).unwrap().directory.pretend(kind);
+            }
+            refusals::set(&[]);
+            Self { path, root }
+        }
+
+        fn target(&self, name: &str) -> Target {
+            self.root.target(ManifestPath::from_wtf8(name.as_bytes())).unwrap()
+        }
+
+        fn staged(&self, name: &str) -> StagedFile {
+            let staged = self.target(name).stage().unwrap();
+            staged.write_at(b"contents", 0).unwrap();
+            staged
+        }
+
+        fn names(&self) -> Vec<OsString> {
+            std::fs::read_dir(self.path.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+        }
+    }
+
+    #[test]
+    fn a_file_whose_closing_fails_gets_no_name() {
+        for kind in [FileSystemKind::Local, FileSystemKind::Memory, FileSystemKind::Shared] {
+            for error in LATE {
+                let folder = Folder::new(kind);
+                let (mut over, mut new) = (folder.staged("over"), folder.staged("new"));
+                refusals::set(&[("close", error)]);
+                let target = new.target().clone();
+                for failed in [over.commit_over().err(), new.commit_new(&target).err(), new.set_mtime_micros(0).err()] {
+                    let failed = failed.unwrap().to_string();
+                    assert!(failed.contains(folder.path.path().to_str().unwrap()), "{failed}");
+                    assert!(failed.contains(&std::io::Error::from(error).to_string()), "{failed}");
+                }
+                drop((over, new));
+                assert_eq!(folder.names(), [""; 0], "{kind:?} {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_file_system_is_asked_by_fsync_too() {
+        for error in LATE {
+            let folder = Folder::new(FileSystemKind::Shared);
+            let mut staged = folder.staged("file");
+            refusals::set(&[("fsync", error)]);
+            assert!(staged.commit_over().unwrap_err().to_string().contains("file"));
+            drop(staged);
+            assert_eq!(folder.names(), [""; 0], "{error}");
+        }
+        for error in [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP] {
+            let folder = Folder::new(FileSystemKind::Shared);
+            let mut staged = folder.staged("file");
+            refusals::set(&[("fsync", error)]);
+            staged.commit_over().unwrap();
+            assert_eq!(folder.names(), ["file"], "{error}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_answered_for_once() {
+        for (kind, syncs) in [(FileSystemKind::Local, 0), (FileSystemKind::Memory, 0), (FileSystemKind::Shared, 1)] {
+            let folder = Folder::new(kind);
+            let mut staged = folder.staged("file");
+            assert_eq!(staged.set_mtime_micros(7).unwrap(), Applied::Yes);
+            staged.settle().unwrap();
+            staged.commit_over().unwrap();
+            assert_eq!((refusals::count("dup"), refusals::count("fsync")), (1, syncs), "{kind:?}");
+            // Nothing that is written later is forgotten.
+            let mut staged = folder.staged("again");
+            staged.settle().unwrap();
+            staged.write_at(b"more", 8).unwrap();
+            refusals::set(&[("close", Errno::DQUOT)]);
+            staged.commit_over().unwrap_err();
+            let source = folder.staged("source");
+            refusals::set(&[]);
+            staged.settle().unwrap();
+            staged.clone_from(source.file(), 8, |_| Ok(())).unwrap();
+            refusals::set(&[("close", Errno::DQUOT)]);
+            staged.commit_over().unwrap_err();
+        }
+    }
+
+    #[test]
+    fn without_a_descriptor_for_a_duplicate_the_file_is_synced() {
+        for dup in [Errno::MFILE, Errno::NFILE] {
+            let folder = Folder::new(FileSystemKind::Local);
+            refusals::set(&[("dup", dup)]);
+            folder.staged("file").commit_over().unwrap();
+            assert_eq!(refusals::count("fsync"), 1);
+            refusals::set(&[("dup", dup), ("fsync", Errno::DQUOT)]);
+            folder.staged("other").commit_over().unwrap_err();
+            assert_eq!(folder.names(), ["file"]);
+        }
+    }
+
+    #[test]
+    fn a_lock_is_taken_where_it_means_something() {
+        for (kind, locks) in [(FileSystemKind::Local, 1), (FileSystemKind::Shared, 0)] {
+            let folder = Folder::new(kind);
+            refusals::set(&[("flock", Errno::NOLCK)]);
+            folder.staged("file").commit_over().unwrap();
+            assert_eq!(refusals::count("flock"), locks);
+        }
+    }
+
+    #[test]
+    fn times_are_done_without_where_they_can_not_be_set() {
+        let folder = Folder::new(FileSystemKind::Local);
+        for error in [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::ACCESS] {
+            refusals::set(&[("futimens", error)]);
+            assert_eq!(folder.staged("file").set_mtime_micros(7).unwrap(), Applied::Refused, "{error}");
+        }
+        refusals::set(&[("futimens", Errno::IO)]);
+        assert!(folder.staged("file").set_mtime_micros(7).unwrap_err().to_string().contains("set the time of"));
+    }
+
+    #[test]
+    fn room_is_set_aside_where_that_can_be_done() {
+        let folder = Folder::new(FileSystemKind::Local);
+        let staged = folder.staged("file");
+        for error in [Errno::OPNOTSUPP, Errno::INVAL, Errno::NOSYS, Errno::PERM, Errno::NODEV, Errno::INTR] {
+            refusals::set(&[("fallocate", error)]);
+            staged.reserve(1024).unwrap();
+        }
+        for error in LATE {
+            refusals::set(&[("fallocate", error)]);
+            assert!(staged.reserve(1024).unwrap_err().to_string().contains("make room for"), "{error}");
+        }
+    }
 
     #[test]
     fn a_file_that_no_disk_holds_is_refused_at_once() {
         // tmpfs is asked another way than disks are.
-        for folder in [std::env::temp_dir(), "/dev/shm".into()].iter().filter(|folder| folder.is_dir()) {
-            let root = tempfile::tempdir_in(folder).unwrap();
-            let target = TargetRoot::open(root.path()).unwrap().target(ManifestPath::from_wtf8(b"big")).unwrap();
-            let staged = target.stage().unwrap();
+        for place in [std::env::temp_dir(), "/dev/shm".into()].iter().filter(|place| place.is_dir()) {
+            let folder = Folder::at(place, None);
+            let staged = folder.staged("big");
             staged.reserve(1024 * 1024).unwrap();
             let error = staged.reserve(1 << 60).unwrap_err().to_string();
             assert!(error.contains("make room for") && error.contains("big"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_names_of_a_directory_are_synced_where_that_can_be_done() {
+        let folder = Folder::new(FileSystemKind::Local);
+        for error in [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::BADF] {
+            refusals::set(&[("fsync", error)]);
+            folder.root.sync(Path::new("")).unwrap();
+        }
+        for error in LATE {
+            refusals::set(&[("fsync", error)]);
+            assert!(folder.root.sync(Path::new("")).unwrap_err().to_string().contains("write"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_copy_ends_where_its_caller_says_so() {
+        let folder = Folder::new(FileSystemKind::Local);
+        let (source, target) = (folder.staged("source"), folder.staged("target"));
+        let mut steps = 0;
+        let ended = target.clone_from(source.file(), 8, |_| {
+            steps += 1;
+            Err(Error::Cancelled("enough".to_owned()))
+        });
+        assert_eq!((steps, ended.unwrap_err().to_string()), (1, "enough".to_owned()));
+    }
+
+    #[test]
+    fn a_link_replaces_where_nothing_can_be_renamed_over() {
+        let folder = Folder::new(FileSystemKind::Local);
+        std::fs::write(folder.path.path().join("link"), "theirs").unwrap();
+        let target = folder.target("link");
+        assert_eq!(target.link_to(Path::new("ours"), false).unwrap(), Committed::NameTaken);
+        refusals::set(&[("replace", Errno::EXIST)]);
+        assert_eq!(target.link_to(Path::new("ours"), true).unwrap(), Committed::Yes);
+        assert_eq!((target.read_link().unwrap().as_path(), folder.names().len()), (Path::new("ours"), 1));
     }
 }

@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::directory::Directory;
+use super::leftovers::remove_stale;
 use super::open::{FileStamp, Links, open_beneath};
-use super::stage::remove_stale;
+use super::stage::sync_if_possible;
 use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, Result};
 use crate::path::{ManifestPath, PathFormat, PathProblem};
 
@@ -24,10 +26,10 @@ const OPEN_DIRECTORIES: usize = 64;
 /// A root directory that files are written below.
 #[derive(Debug)]
 pub struct TargetRoot {
-    directory: Arc<OwnedFd>,
+    directory: Arc<Directory>,
     path: PathBuf,
     is_new: bool,
-    open: Mutex<HashMap<Vec<u8>, Arc<OwnedFd>>>,
+    open: Mutex<HashMap<Vec<u8>, Arc<Directory>>>,
     /// Directories in which temporary files of killed runs were looked for, by [`crate::hash::quick_hash`] of their paths.
     swept: Mutex<HashSet<u64>>,
 }
@@ -35,7 +37,7 @@ pub struct TargetRoot {
 /// Where a file goes: a directory, held open, and a name in it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    pub(super) directory: Arc<OwnedFd>,
+    pub(super) directory: Arc<Directory>,
     /// The directory's path, for messages and results.
     directory_path: PathBuf,
     /// The last component.
@@ -95,7 +97,13 @@ impl TargetRoot {
 
     fn over(directory: OwnedFd, path: &Path, is_new: bool) -> Self {
         let path = path.to_path_buf();
-        Self { directory: Arc::new(directory), path, is_new, open: Mutex::default(), swept: Mutex::default() }
+        Self {
+            directory: Arc::new(Directory::new(directory)),
+            path,
+            is_new,
+            open: Mutex::default(),
+            swept: Mutex::default(),
+        }
     }
 
     /// The root as it was given.
@@ -125,7 +133,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] where a link leads out; [`Error::Io`].
-    pub fn directory(&self, relative: &Path) -> Result<Arc<OwnedFd>> {
+    pub fn directory(&self, relative: &Path) -> Result<Arc<Directory>> {
         let shown = crate::path::wtf8_from_os_str(relative.as_os_str());
         self.open_directory(relative, ManifestPath::from_wtf8(&shown))
     }
@@ -156,7 +164,7 @@ impl TargetRoot {
         }
         let directory = open_beneath(self.directory.as_fd(), &parent, DIRECTORY, Mode::empty(), Links::Refuse)
             .map_err(|error| directory_error(error, &self.path.join(&parent), path))?;
-        Ok(Target { directory: Arc::new(directory), ..target })
+        Ok(Target { directory: Arc::new(Directory::new(directory)), ..target })
     }
 
     /// Makes a directory and its parents.
@@ -245,7 +253,7 @@ impl TargetRoot {
         let path = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
         // What can't be opened now is in nobody's way, or is told of when something is to be written there.
         if let Ok(found) = open_beneath(self.directory.as_fd(), path, DIRECTORY, Mode::empty(), Links::Beneath) {
-            remove_stale(&found);
+            remove_stale(&Directory::new(found));
         }
     }
 
@@ -255,7 +263,7 @@ impl TargetRoot {
     /// [`Error::Io`] naming the directory.
     pub fn sync(&self, relative: &Path) -> Result<()> {
         let directory = self.directory(relative)?;
-        rustix::fs::fsync(&*directory).map_err(|error| Error::io("write", self.path.join(relative), error))
+        sync_if_possible(&*directory).map_err(|error| Error::io("write", self.path.join(relative), error))
     }
 
     /// The error for a directory where a file should go.
@@ -270,7 +278,7 @@ impl TargetRoot {
         self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
     }
 
-    fn open_directory(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<Arc<OwnedFd>> {
+    fn open_directory(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<Arc<Directory>> {
         if relative.as_os_str().is_empty() {
             return Ok(Arc::clone(&self.directory));
         }
@@ -278,7 +286,7 @@ impl TargetRoot {
         if let Some(found) = self.lock().get(key) {
             return Ok(Arc::clone(found));
         }
-        let opened = Arc::new(self.open_or_make(relative, shown)?);
+        let opened = Arc::new(Directory::new(self.open_or_make(relative, shown)?));
         let mut open = self.lock();
         if open.len() >= OPEN_DIRECTORIES {
             open.clear();
@@ -305,7 +313,7 @@ impl TargetRoot {
             .map_err(|error| directory_error(error, &full, shown))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Arc<OwnedFd>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Arc<Directory>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -153,6 +153,7 @@ struct Job {
     downloader: Downloader,
     roots: Vec<TargetRoot>,
     settled: conflicts::Settled,
+    done_without: place::DoneWithout,
     /// By root.
     written: Mutex<Vec<PathList>>,
     /// Files that another process has finished while this one was on its way to them.
@@ -196,6 +197,7 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
         downloader,
         roots: prepared.roots,
         settled: prepared.settled,
+        done_without: place::DoneWithout::default(),
         request: prepared.request,
     });
     job.fetch_all(prepared.contents).await?;
@@ -212,6 +214,7 @@ struct Prepared {
 
 /// Checks everything, opens the roots, settles conflicts and groups files by content.
 fn prepare(request: DownloadRequest, context: &Context) -> Result<Prepared> {
+    let _work = context.progress.local_work();
     let mut have_duplicates = Vec::with_capacity(request.roots.len());
     for root in &request.roots {
         context.check_cancelled(CANCELLED)?;

@@ -60,6 +60,13 @@ impl<I, T> Mapped<'_, I, T> {
     }
 }
 
+/// Threads for work that waits more than it computes: a look at a file server's files is a round trip.
+#[must_use]
+pub fn waiting_thread_count(things: usize) -> usize {
+    const MOST: usize = 16;
+    thread_count(things).max(things.div_ceil(8).min(MOST))
+}
+
 /// Calls `work(state, item)` for each item, on several threads, each with a state of its own. After the first error no new work
 /// begins.
 pub fn map<'items, I: Sync, S, T: Send>(
@@ -67,7 +74,17 @@ pub fn map<'items, I: Sync, S, T: Send>(
     new_state: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, &'items I) -> Result<T> + Sync,
 ) -> Mapped<'items, I, T> {
-    let (count, threads) = (items.len(), thread_count(items.len()));
+    map_on(thread_count(items.len()), items, new_state, work)
+}
+
+/// As [`map`], on so many threads.
+pub fn map_on<'items, I: Sync, S, T: Send>(
+    threads: usize,
+    items: &'items [I],
+    new_state: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &'items I) -> Result<T> + Sync,
+) -> Mapped<'items, I, T> {
+    let count = items.len();
     let next = AtomicUsize::new(0);
     let has_failed = AtomicBool::new(false);
     let first_error: Mutex<Option<(usize, Error)>> = Mutex::new(None);

@@ -11,14 +11,14 @@ use super::in_parallel;
 use super::upload_assets::{ManifestSource, Planned, one_error, open_root, plan};
 use crate::error::{Error, Result, SourceProblem};
 use crate::fs::open::{LinkPolicy, OpenedFile};
-use crate::fs::permissions;
+use crate::fs::permissions::{self, Applied};
 use crate::fs::stage::StagedFile;
 use crate::fs::target::TargetRoot;
 use crate::hash::Hasher;
 use crate::manifest::Manifest;
 use crate::path::ManifestPath;
 use crate::settings::join_key;
-use crate::transfer::context::Context;
+use crate::transfer::context::{Context, LogOnce};
 use crate::transfer::upload::OpenSource;
 
 const CANCELLED: &str = "File snapshot cancelled.";
@@ -61,6 +61,7 @@ pub fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> Result<(
         algorithm: request.manifest.hash_algorithm.to_string(),
         target,
         context,
+        times_refused: LogOnce::default(),
         uncopied: Mutex::default(),
     };
     let copied = in_parallel::map(&planned, Vec::new, |buffer, planned| job.one(planned, buffer)).all();
@@ -82,6 +83,7 @@ struct Job<'a> {
     algorithm: String,
     target: TargetRoot,
     context: &'a Context,
+    times_refused: LogOnce,
     /// Files that could not be copied.
     uncopied: Mutex<Vec<Error>>,
 }
@@ -118,58 +120,76 @@ impl Job<'_> {
             return Err(changed(format!("{end} bytes"), format!("{} bytes", opened.stamp.size_bytes)));
         }
         if is_whole {
-            staged.clone_from(&opened.file, planned.size_bytes)?;
+            staged.clone_from(&opened.file, planned.size_bytes, |_| self.next_step())?;
         } else {
-            copy_range(&opened, &staged, planned, (buffer, &path))?;
+            self.copy_range(&opened, &staged, planned, (buffer, &path))?;
         }
-        let found = hash(&staged, buffer)?;
+        // What the file system lost is its fault, and not a change of the source.
+        staged.settle()?;
+        let found = self.hash(&staged, buffer)?;
         if found != planned.hash {
             return Err(changed(planned.hash.text().into_owned(), found.text().into_owned()));
         }
-        staged.set_mtime_micros(opened.stamp.mtime_micros())?;
-        permissions::set_mode(staged.file(), opened.stamp.mode & 0o777)
+        let mode = permissions::set_mode(staged.file(), opened.stamp.mode & 0o777)
             .map_err(|error| Error::io("set the permissions of", staged.target().path(), error))?;
+        if staged.set_mtime_micros(opened.stamp.mtime_micros())? == Applied::Refused || mode == Applied::Refused {
+            self.context.warn_once(&self.times_refused, "upload", || {
+                let folder = self.target.path().display();
+                format!("Not all files of the snapshot '{folder}' have the times and permissions of their sources.")
+            });
+        }
         staged.commit_over()
     }
-}
 
-/// Copies a chunk of a file.
-fn copy_range(
-    opened: &OpenedFile,
-    staged: &StagedFile,
-    planned: &Planned,
-    (buffer, path): (&mut Vec<u8>, &Path),
-) -> Result<()> {
-    use std::os::unix::fs::FileExt;
-    buffer.resize(READ_BYTES, 0);
-    let mut offset = 0;
-    while offset < planned.size_bytes {
-        let length = usize::try_from(planned.size_bytes - offset).unwrap_or(READ_BYTES).min(READ_BYTES);
-        let piece = &mut buffer[..length];
-        opened
-            .file
-            .read_exact_at(piece, planned.offset_bytes + offset)
-            .map_err(|error| Error::source_file(path, &error))?;
-        staged.write_at(piece, offset)?;
-        offset += length as u64;
+    /// Tells of a step, and ends the work if it should end.
+    fn next_step(&self) -> Result<()> {
+        self.context.progress.beat();
+        self.context.check_cancelled(CANCELLED)
     }
-    Ok(())
-}
 
-/// The hash of all of a copy: a file that grew while it was cloned shows.
-fn hash(staged: &StagedFile, buffer: &mut Vec<u8>) -> Result<crate::hash::ContentHash> {
-    use std::os::unix::fs::FileExt;
-    let mut hasher = Hasher::new();
-    let mut offset = 0;
-    buffer.resize(READ_BYTES, 0);
-    loop {
-        let read =
-            staged.file().read_at(buffer, offset).map_err(|error| Error::io("read", staged.target().path(), error))?;
-        if read == 0 {
-            break;
+    /// Copies a chunk of a file.
+    fn copy_range(
+        &self,
+        opened: &OpenedFile,
+        staged: &StagedFile,
+        planned: &Planned,
+        (buffer, path): (&mut Vec<u8>, &Path),
+    ) -> Result<()> {
+        use std::os::unix::fs::FileExt;
+        buffer.resize(READ_BYTES, 0);
+        let mut offset = 0;
+        while offset < planned.size_bytes {
+            self.next_step()?;
+            let length = usize::try_from(planned.size_bytes - offset).unwrap_or(READ_BYTES).min(READ_BYTES);
+            let piece = &mut buffer[..length];
+            opened
+                .file
+                .read_exact_at(piece, planned.offset_bytes + offset)
+                .map_err(|error| Error::source_file(path, &error))?;
+            staged.write_at(piece, offset)?;
+            offset += length as u64;
         }
-        hasher.update(&buffer[..read]);
-        offset += read as u64;
+        Ok(())
     }
-    Ok(hasher.finish())
+
+    /// The hash of all of a copy: a file that grew while it was cloned shows.
+    fn hash(&self, staged: &StagedFile, buffer: &mut Vec<u8>) -> Result<crate::hash::ContentHash> {
+        use std::os::unix::fs::FileExt;
+        let mut hasher = Hasher::new();
+        let mut offset = 0;
+        buffer.resize(READ_BYTES, 0);
+        loop {
+            self.next_step()?;
+            let read = staged
+                .file()
+                .read_at(buffer, offset)
+                .map_err(|error| Error::io("read", staged.target().path(), error))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+            offset += read as u64;
+        }
+        Ok(hasher.finish())
+    }
 }

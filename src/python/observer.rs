@@ -45,7 +45,8 @@ impl Observer {
         let processed = now.processed_files.saturating_sub(then.processed_files);
         let skipped = now.skipped_files.saturating_sub(then.skipped_files);
         let skipped_bytes = now.skipped_bytes.saturating_sub(then.skipped_bytes);
-        Self::feed_checked(&tracker, now.checked_bytes - then.checked_bytes)?;
+        Self::feed_if_known(&tracker, "increase_checked", now.checked_bytes - then.checked_bytes)?;
+        Self::feed_if_known(&tracker, "increase_beats", now.beats - then.beats)?;
         if processed == 0 || new_bytes < 0 {
             self.track_bytes(&tracker, new_bytes)?;
         }
@@ -72,12 +73,12 @@ impl Observer {
         self.report(tracker)
     }
 
-    /// Bytes that were read of files that are there; the reference's tracker has no place for them.
-    fn feed_checked(tracker: &Bound<'_, PyAny>, bytes: u64) -> PyResult<()> {
-        if bytes > 0
-            && let Some(increase) = tracker.getattr_opt(intern!(tracker.py(), "increase_checked"))?
+    /// Counts that the reference's tracker has no place for.
+    fn feed_if_known(tracker: &Bound<'_, PyAny>, method: &str, number: u64) -> PyResult<()> {
+        if number > 0
+            && let Some(increase) = tracker.getattr_opt(method)?
         {
-            increase.call1((bytes,))?;
+            increase.call1((number,))?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,10 @@ pub struct LogRecord {
     /// The text.
     pub message: String,
 }
+
+/// Whether something was said already that is to be said once.
+#[derive(Debug, Default)]
+pub struct LogOnce(AtomicBool);
 
 /// Where log records go. Workers call it from any thread; it must not block.
 pub type LogSink = Arc<dyn Fn(LogRecord) + Send + Sync>;
@@ -84,6 +89,13 @@ impl Context {
             && level >= *threshold
         {
             sink(LogRecord { level, logger, message: message() });
+        }
+    }
+
+    /// Warns of something the first time that it happens.
+    pub fn warn_once(&self, once: &LogOnce, logger: &'static str, message: impl FnOnce() -> String) {
+        if !once.0.swap(true, Ordering::Relaxed) {
+            self.log(LogLevel::Warning, logger, message);
         }
     }
 

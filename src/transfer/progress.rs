@@ -12,6 +12,8 @@ pub struct Progress {
     skipped_files: AtomicU64,
     skipped_bytes: AtomicU64,
     checked_bytes: AtomicU64,
+    beats: AtomicU64,
+    local_work: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -27,6 +29,19 @@ pub struct ProgressSnapshot {
     pub skipped_bytes: u64,
     /// Bytes of files that were there already, read to see whether they are right. They are part of no total.
     pub checked_bytes: u64,
+    /// Signs of life that are no progress: steps of local work, and looks at the counters while local work was under way.
+    pub beats: u64,
+}
+
+/// Local work under way, until it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct LocalWork<'a>(&'a AtomicU64);
+
+impl Drop for LocalWork<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Progress {
@@ -61,17 +76,51 @@ impl Progress {
         self.checked_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Tells of a step of local work that counts for nothing else.
+    pub fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells that this machine is at work: looking, copying, syncing. A single system call may take minutes there, and the
+    /// network has no part in it, so every look at the counters meanwhile counts as a beat.
+    pub fn local_work(&self) -> LocalWork<'_> {
+        self.local_work.fetch_add(1, Ordering::Relaxed);
+        LocalWork(&self.local_work)
+    }
+
     /// The counters now. Files are read first, so that a file never shows as done before its bytes do.
     #[must_use]
     pub fn snapshot(&self) -> ProgressSnapshot {
         let processed_files = self.processed_files.load(Ordering::Acquire);
         let skipped_files = self.skipped_files.load(Ordering::Acquire);
+        if self.local_work.load(Ordering::Relaxed) > 0 {
+            self.beat();
+        }
         ProgressSnapshot {
             processed_files,
             processed_bytes: self.processed_bytes.load(Ordering::Relaxed),
             skipped_files,
             skipped_bytes: self.skipped_bytes.load(Ordering::Relaxed),
             checked_bytes: self.checked_bytes.load(Ordering::Relaxed),
+            beats: self.beats.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_work_beats_with_every_look_until_it_ends() {
+        let progress = Progress::default();
+        assert_eq!((progress.snapshot().beats, progress.snapshot().beats), (0, 0));
+        let (one, other) = (progress.local_work(), progress.local_work());
+        assert_eq!((progress.snapshot().beats, progress.snapshot().beats), (1, 2));
+        drop(one);
+        assert_eq!(progress.snapshot().beats, 3);
+        drop(other);
+        progress.beat();
+        assert_eq!((progress.snapshot().beats, progress.snapshot().beats), (4, 4));
     }
 }

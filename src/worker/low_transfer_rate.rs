@@ -16,7 +16,8 @@
 ///
 /// fn goes_on(detector: &mut LowTransferRateDetector, progress: &Progress, bytes_per_second: f64) -> bool {
 ///     let now = progress.snapshot();
-///     let bytes = now.processed_bytes + now.checked_bytes;
+///     // A look at the counters beats while this machine is at work itself: a copy of minutes is no low rate.
+///     let bytes = now.processed_bytes + now.checked_bytes + now.beats;
 ///     detector.observe(bytes_per_second, now.processed_files + now.skipped_files, Some(bytes))
 /// }
 /// ```

@@ -10,6 +10,7 @@ use super::{CANCELLED, ConflictResolution, DownloadRequest, Duplicates, FileId};
 use crate::error::{Error, Result};
 use crate::fs::target::{Existing, TargetRoot};
 use crate::manifest::{Content, Manifest};
+use crate::ops::in_parallel::{self, Mapped};
 use crate::path::{ManifestPath, PathProblem, os_string_from_wtf8};
 use crate::transfer::context::{Context, LogLevel};
 
@@ -154,36 +155,59 @@ struct Settler<'a> {
 }
 
 impl Settler<'_> {
+    /// Looks in parallel, since a look may be a round trip to a file server, and decides in order, since a copy's name
+    /// depends on those before it.
     fn look_at_all(&mut self, context: &Context) -> Result<()> {
-        let mut last_folder: Option<PathBuf> = None;
         self.root.sweep(Path::new(""));
-        for entry in 0..self.manifest.files.len() {
-            if entry % 256 == 0 {
+        for batch in in_parallel::batches(self.manifest.files.len()) {
+            let entries: Vec<usize> = batch.collect();
+            let look = |last_folder: &mut Option<PathBuf>, entry: &usize| {
                 context.check_cancelled(CANCELLED)?;
-            }
-            let path = self.manifest.files.path(entry);
-            let folder = folder_of(path);
-            if last_folder.as_ref() != Some(&folder) {
-                self.root.sweep(&folder);
-                last_folder = Some(folder);
-            }
-            // A link is in a link's way whatever it leads to, a directory or nothing.
-            let existing =
-                if is_link(self.manifest, entry) { self.root.look_at_link(path)? } else { self.root.look(path)? };
-            let plan = match existing {
-                Existing::Nothing => Plan::New,
-                // What it leads to is not there, so it is in nobody's way (`Path.is_file` says so too).
-                Existing::DanglingLink => Plan::Replace,
-                Existing::Outside => {
-                    let problem = PathProblem::LinkEscapes;
-                    return Err(Error::PathOutsideRoot { path: path.display(), problem });
-                }
-                Existing::Directory => return Err(self.root.is_a_directory(path)),
-                Existing::File { .. } | Existing::Other => self.resolve(entry)?,
+                context.progress.beat();
+                self.look(*entry, last_folder)
             };
-            self.set(entry, plan);
+            let threads = in_parallel::waiting_thread_count(entries.len());
+            let Mapped { done, error } = in_parallel::map_on(threads, &entries, || None, look);
+            for (expected, (entry, existing)) in entries.iter().zip(done) {
+                // What comes after the first error may not have been looked at. An earlier entry may be an error, too.
+                if entry != expected {
+                    break;
+                }
+                let plan = self.decide(*entry, existing)?;
+                self.set(*entry, plan);
+            }
+            if let Some(error) = error {
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    /// What is at a path. Leftovers in its folder go first.
+    fn look(&self, entry: usize, last_folder: &mut Option<PathBuf>) -> Result<Existing> {
+        let path = self.manifest.files.path(entry);
+        let folder = folder_of(path);
+        if last_folder.as_ref() != Some(&folder) {
+            self.root.sweep(&folder);
+            *last_folder = Some(folder);
+        }
+        // A link is in a link's way whatever it leads to, a directory or nothing.
+        if is_link(self.manifest, entry) { self.root.look_at_link(path) } else { self.root.look(path) }
+    }
+
+    fn decide(&mut self, entry: usize, existing: Existing) -> Result<Plan> {
+        let path = self.manifest.files.path(entry);
+        Ok(match existing {
+            Existing::Nothing => Plan::New,
+            // What it leads to is not there, so it is in nobody's way (`Path.is_file` says so too).
+            Existing::DanglingLink => Plan::Replace,
+            Existing::Outside => {
+                let problem = PathProblem::LinkEscapes;
+                return Err(Error::PathOutsideRoot { path: path.display(), problem });
+            }
+            Existing::Directory => return Err(self.root.is_a_directory(path)),
+            Existing::File { .. } | Existing::Other => self.resolve(entry)?,
+        })
     }
 
     /// What the caller wants done about a conflict.

@@ -16,9 +16,11 @@ use crate::path::{ManifestPath, os_string_from_wtf8, wtf8_from_os_str};
 
 impl Job {
     pub(super) fn finish(&self) -> Result<DownloadReport> {
+        let _work = self.downloader.context.progress.local_work();
         for (number, (root, download)) in (0_u32..).zip(self.roots.iter().zip(&self.request.roots)) {
             let manifest = &download.manifest;
             for directory in &manifest.directories {
+                self.downloader.context.check_cancelled(CANCELLED)?;
                 root.make_directory(ManifestPath::from_wtf8(&directory.path))?;
             }
             for entry in (0_u32..).take(manifest.files.len()) {
@@ -87,6 +89,7 @@ impl Job {
     fn finish_folders(&self, number: u32, root: &TargetRoot, written: &PathList) -> Result<()> {
         let options = &self.request.options;
         for folder in self.folders(number, root, written)? {
+            self.downloader.context.check_cancelled(CANCELLED)?;
             let directory = root.directory(&folder)?;
             if let Some(Permissions { group, directory_mode, .. }) = options.permissions {
                 permissions::add(&*directory, group, directory_mode)
