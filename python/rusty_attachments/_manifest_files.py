@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from . import _native
+from ._files import write_text
 from ._utils import _join_s3_paths
 from .asset_manifests import BaseAssetManifest, HashAlgorithm, hash_data
 from .models import JobAttachmentS3Settings
@@ -94,7 +95,7 @@ class ManifestFiles:
         path = Path(manifest_write_dir, folder, manifest_name)
         logger.debug("Creating local manifest file: %s", path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(manifest.encode(), encoding="ascii")
+        write_text(path, manifest.encode(), encoding="ascii")
         return path
 
     def _write_local_manifest_s3_mapping(

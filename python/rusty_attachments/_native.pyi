@@ -169,6 +169,10 @@ def local_destination(
 def convert_directory(directory: str, source_format: str, target_format: str) -> str: ...
 def path_mapping_rules_from_json(text: str) -> list[tuple[str, str, str]]: ...
 
+# Files.
+
+def write_file(path: str | os.PathLike[str], contents: bytes, private: bool) -> None: ...
+
 # Worker.
 
 @final

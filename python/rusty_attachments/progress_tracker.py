@@ -155,12 +155,13 @@ class ProgressReportMetadata:
         progressMessage: The same for people.
         processedFiles: Files that were hashed or moved.
 
-    A tracker of this package also sets three counts, which are no fields: reports of other trackers have `None`.
+    A tracker of this package also sets four counts, which are no fields: reports of other trackers have `None`.
 
     Attributes:
         processedBytes: Bytes that were hashed or moved.
         skippedFiles: Files that needed nothing.
         checkedBytes: Bytes of files that were there already, read to see whether they are right.
+        beats: Signs of life of work on this machine that counts for nothing else, such as looking at files.
     """
 
     status: ProgressStatus
@@ -173,6 +174,7 @@ class ProgressReportMetadata:
     processedBytes = None  # type: Optional[int]
     skippedFiles = None  # type: Optional[int]
     checkedBytes = None  # type: Optional[int]
+    beats = None  # type: Optional[int]
 
 
 def _always_go_on(_report: ProgressReportMetadata) -> bool:
@@ -234,6 +236,7 @@ class ProgressTracker:
         self.skipped_files = 0
         self.skipped_bytes = 0
         self.checked_bytes = 0
+        self.beats = 0
         self.total_time = 0.0
 
         self._lock = Lock()
@@ -286,6 +289,11 @@ class ProgressTracker:
         with self._lock:
             self.checked_bytes += file_bytes
 
+    def increase_beats(self, number: int) -> None:
+        """Counts signs of life of work on this machine; they are no progress."""
+        with self._lock:
+            self.beats += number
+
     @property
     def _is_complete(self) -> bool:
         return self.processed_files + self.skipped_files == self.total_files
@@ -337,6 +345,7 @@ class ProgressTracker:
         report.processedBytes = self.processed_bytes
         report.skippedFiles = self.skipped_files
         report.checkedBytes = self.checked_bytes
+        report.beats = self.beats
         return report
 
     def get_summary_statistics(self) -> SummaryStatistics:

@@ -10,6 +10,7 @@ mod caches;
 mod credentials;
 mod download;
 mod errors;
+mod files;
 mod job_manifests;
 mod local_tree;
 pub(crate) mod manifest;
@@ -48,6 +49,7 @@ mod _native {
         super::aio::register(module)?;
         super::caches::register(module)?;
         super::download::register(module)?;
+        super::files::register(module)?;
         super::local_tree::register(module)?;
         super::job_manifests::register(module)?;
         super::manifest_functions::register(module)?;

@@ -91,6 +91,14 @@ def test_counted_bytes_are_a_heartbeat():
     assert not detector(report(0.0, 0, processedBytes=199))
 
 
+def test_local_work_is_no_low_rate():
+    detector = LowTransferRateDetector(maximum_reports=3)
+    counts = {"processedBytes": 5, "skippedFiles": 0, "checkedBytes": 0}
+    assert all(detector(report(0.0, 1, **counts, beats=number)) for number in range(1, 200))
+    assert detector(report(0.0, 1, **counts, beats=199))
+    assert not detector(report(0.0, 1, **counts, beats=199))
+
+
 @pytest.mark.parametrize("files", [10_000])
 def test_small_files_are_no_stall(files):
     detector = LowTransferRateDetector()
@@ -173,7 +181,7 @@ def test_thousands_of_small_files_and_their_retry(job, tmp_path):
 def test_counts_are_no_fields():
     tracker = ProgressTracker(ProgressStatus.DOWNLOAD_IN_PROGRESS, 1, 10, lambda _: True)
     made = tracker._get_progress_report_metadata()
-    assert (made.processedBytes, made.skippedFiles, made.checkedBytes) == (0, 0, 0)
+    assert (made.processedBytes, made.skippedFiles, made.checkedBytes, made.beats) == (0, 0, 0, 0)
     names = [field.name for field in dataclasses.fields(made)]
     assert names == ["status", "progress", "transferRate", "progressMessage", "processedFiles"]
     assert list(dataclasses.asdict(made)) == names

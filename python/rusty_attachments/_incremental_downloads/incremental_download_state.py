@@ -8,12 +8,12 @@ sequential.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
+
+from .._files import write_text
 
 EVENTUAL_CONSISTENCY_MAX_SECONDS = 120
 """How much queries of jobs overlap: SearchJobs shows changes late, at most by this under heavy load."""
@@ -176,11 +176,4 @@ class IncrementalDownloadState:
         target = Path(file_path)
         target.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_dict(), indent=2)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_text(target, text, private=True)

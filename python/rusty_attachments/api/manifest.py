@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Optional, Union
 
 from .. import _native
 from .._diff import _nothing, compare_manifest, diff_survey
+from .._files import write_text
 from .._glob import _glob_config, _glob_paths, find_files
 from .._submission import hash_survey
 from .._utils import _get_long_path_compatible_path
@@ -230,19 +230,7 @@ def _write_manifest(
     path = os.path.join(destination, file_name)  # noqa: PTH118 (the destination as given)
     target = _get_long_path_compatible_path(Path(path).absolute())
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = manifest.encode()
-    # Written beside and renamed: nobody ever reads half a manifest.
-    descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # noqa: PTH101
-        os.replace(temporary, target)  # noqa: PTH105
-    except BaseException:
-        os.unlink(temporary)  # noqa: PTH108
-        raise
+    write_text(target, manifest.encode())
     return path
 
 

@@ -21,9 +21,10 @@ class LowTransferRateDetector:
 
     A finished file begins a new series: small files are slow by their number, not by their bytes. This package's
     reports also count bytes and files that needed nothing, and any of those begins a new series, too, as does a
-    byte that was read of a file that is there already: what ends a download is then a series of reports between
-    which nothing came at all. A body that comes too slowly, the engine asks for again by itself. Reports of the
-    reference don't count bytes: for them the rate decides, as it does for the agent.
+    byte that was read of a file that is there already, and a sign of life of work on this machine (looking,
+    copying, setting permissions): what ends a download is then a series of reports between which nothing came at
+    all and nothing but the network was waited for. A body that comes too slowly, the engine asks for again by
+    itself. Reports of the reference don't count bytes: for them the rate decides, as it does for the agent.
 
         download_files_from_manifests(…, on_downloading_files=LowTransferRateDetector())
 
@@ -45,6 +46,7 @@ class LowTransferRateDetector:
         size_bytes: Optional[int] = getattr(report, "processedBytes", None)
         if size_bytes is not None:
             size_bytes += getattr(report, "checkedBytes", None) or 0
+            size_bytes += getattr(report, "beats", None) or 0
         return self._native.observe(report.transferRate, files, size_bytes)
 
     @property

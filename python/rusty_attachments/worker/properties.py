@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from .. import _native
+from .._files import write_text
 from ..models import ManifestProperties, PathFormat, PathMappingRule
 from ..path_mapping import convert_directory
 
@@ -165,4 +166,4 @@ def write_worker_properties(
     path: Union[str, os.PathLike[str]], properties: Iterable[WorkerManifestProperties]
 ) -> None:
     """Writes a properties file, which the agent's scripts read too."""
-    Path(path).write_text(json.dumps([each.to_dict() for each in properties]), encoding="utf-8")
+    write_text(path, json.dumps([each.to_dict() for each in properties]))
