@@ -158,9 +158,9 @@ def hash_files(kit: Kit) -> Any:
 def download(kit: Kit) -> Any:
     """Downloads the manifest's files under the target; `again` as a worker that tries again does it, where it can."""
     choices = kit.module("models").FileConflictResolution
-    resolution = getattr(choices, "RESUME", choices.CREATE_COPY) if kit["again"] else choices.CREATE_COPY
-    if kit["resolution"]:
-        resolution = getattr(choices, kit["resolution"], choices.SKIP)
+    wanted = kit["resolution"] or ("RESUME" if kit["again"] else "CREATE_COPY")
+    # The reference has no RESUME: what comes nearest is to write again.
+    resolution = getattr(choices, wanted, choices.OVERWRITE if kit["resolution"] else choices.CREATE_COPY)
     # What is checked less than everything, where that can be asked for.
     more = {"verify": kit["verify"]} if kit["verify"] and kit.package == "rusty_attachments" else {}
     if kit["permissions"]:
@@ -216,6 +216,43 @@ def copy_into_snapshot(kit: Kit) -> Any:
     manager.snapshot_assets(folder, kit.hashed(manager), kit.go_on)
     data = folder / "Data"
     return sorted(path.name for path in data.iterdir())
+
+
+def download_unless_slow(kit: Kit) -> Any:
+    """Downloads as the worker's command does, which gives up after some reports of a low transfer rate."""
+    low_reports = 0
+
+    def by_rate(report: Any) -> bool:
+        nonlocal low_reports
+        low_reports = low_reports + 1 if report.transferRate < 10_000 else 0
+        return low_reports < kit["maximum_reports"]
+
+    callback = by_rate
+    if kit.package == "rusty_attachments":
+        detector = kit.module("worker").LowTransferRateDetector
+        callback = detector(maximum_reports=kit["maximum_reports"])
+    statistics = kit.download_to(kit["target"], kit.decode(kit["manifest"]), callback)
+    return {"processed": statistics.processed_files, "skipped": statistics.skipped_files}
+
+
+def snapshot_assets(kit: Kit) -> Any:
+    """Hashes everything under the root and puts it into a folder that is laid out like a bucket."""
+    manager = kit.manager()
+    statistics, _ = manager.snapshot_assets(kit["target"], kit.hashed(manager))
+    return {"processed": statistics.processed_bytes}
+
+
+def manifest_snapshot(kit: Kit) -> Any:
+    """Writes a manifest of everything under the root."""
+    make = kit.module("api.manifest")._manifest_snapshot
+    return make(root=kit["root"], destination=str(Path(kit["target"]) / "manifests"), name="name").manifest
+
+
+def submit_with_local_manifests(kit: Kit) -> Any:
+    """Submits, and keeps copies of the manifests under the target."""
+    manager = kit.manager()
+    statistics, _ = manager.upload_assets(kit.hashed(manager), manifest_write_dir=kit["target"])
+    return {"processed": statistics.processed_files}
 
 
 def download_each(kit: Kit) -> Any:
@@ -371,6 +408,10 @@ VERBS = {
         copy_into_snapshot,
         list_outputs,
         download,
+        download_unless_slow,
+        snapshot_assets,
+        manifest_snapshot,
+        submit_with_local_manifests,
         download_each,
         decode_each,
         download_after_fork,
