@@ -85,7 +85,13 @@ MUTANTS = (
     ),
     Mutant(
         "containment: links on the way",
-        (Edit("src/fs/open.rs", "let resolve = ResolveFlags::BENEATH\n            | ", "let resolve = "),),
+        (
+            Edit(
+                "src/fs/beneath/openat2.rs",
+                "let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;",
+                "let beneath = ResolveFlags::NO_MAGICLINKS;",
+            ),
+        ),
         "F18",
         "written and generated paths",
     ),

@@ -287,7 +287,8 @@ impl Error {
     pub fn source_file(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         let problem = match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => SourceProblem::Missing,
+            // Nothing else means that it has vanished: callers leave out files that have.
+            ErrorKind::NotFound => SourceProblem::Missing,
             ErrorKind::IsADirectory => SourceProblem::IsDirectory,
             _ if error.raw_os_error() == Some(LOOP_ERRNO) => SourceProblem::LinkLoop,
             _ => SourceProblem::Unreadable { number: error.raw_os_error(), text: error.to_string() },

@@ -244,7 +244,8 @@ fn what_is_no_regular_file_is_refused_by_name_and_never_waited_for() {
         ("dangling", SourceProblem::Missing),
         ("missing", SourceProblem::Missing),
         ("missing/below", SourceProblem::Missing),
-        ("ok/below", SourceProblem::Missing),
+        // Not "missing": only what the system says is not there has vanished.
+        ("ok/below", SourceProblem::Unreadable { number: Some(20), text: "Not a directory (os error 20)".to_owned() }),
     ];
     for (name, expected) in cases {
         assert_eq!(problem_of(tree.hash(&["ok", name]), &tree.root().join(name)), expected, "{name}");

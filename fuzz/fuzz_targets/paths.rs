@@ -10,6 +10,7 @@ pub mod hash;
 pub mod path;
 #[path = "../../src/fs"]
 pub mod fs {
+    pub mod beneath;
     pub mod open;
     pub mod permissions;
     pub mod stage;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::glob::{Selection, normalised};
 use super::path_list::PathList;
 use super::walk::{Choice, EntryKind, WalkRequest, Walked, walk};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
 /// What becomes of symbolic links. A link escapes if what it points to is not collected itself.
@@ -53,7 +53,7 @@ pub struct Collected {
 /// Collects a tree.
 ///
 /// # Errors
-/// [`crate::Error::Io`] for a directory that can't be read.
+/// [`Error::Io`] for a directory that can't be read, and a link that the system won't follow.
 pub fn collect(request: &CollectRequest<'_>) -> Result<Collected> {
     let follow_links = request.policy == SymlinkPolicy::CollapseAll;
     let walked = selected(request, request.root, b"", follow_links)?;
@@ -182,9 +182,13 @@ fn target_of(root: &Path, resolved_root: &Path, link: &[u8]) -> Option<Vec<u8>> 
 fn collapse(request: &CollectRequest<'_>, link: &[u8], collected: &mut Collected) -> Result<()> {
     let Some(name) = os_string_from_wtf8(link) else { return Ok(()) };
     let path: PathBuf = request.root.join(name);
-    let Ok(resolved) = path.canonicalize() else {
-        collected.warn(&path, "points to nothing");
-        return Ok(());
+    let resolved = match path.canonicalize() {
+        Ok(resolved) => resolved,
+        Err(error) if super::walk::leads_nowhere(&error) => {
+            collected.warn(&path, "points to nothing");
+            return Ok(());
+        }
+        Err(error) => return Err(Error::io("follow the link", path, error)),
     };
     if resolved.is_file() {
         collected.files.push(link);

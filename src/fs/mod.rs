@@ -1,5 +1,6 @@
 //! The local file system.
 
+pub mod beneath;
 mod calls;
 pub mod collect;
 mod copy;

@@ -1,18 +1,14 @@
 //! Opening files below a root without being led out of it, and reading them as they were when they were opened.
-//!
-//! On Linux, `openat2` resolves a path in the kernel with `RESOLVE_BENEATH`, so that no link on the way, not even one that is
-//! swapped in at that moment, leads out of the root. Elsewhere (and where a sandbox refuses the call) the path is walked one
-//! component at a time without following any link.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::beneath::{Links, open_beneath};
 use crate::error::{Error, Result, SourceProblem};
 use crate::path::{ManifestPath, PathFormat};
 
@@ -190,75 +186,8 @@ impl FileStamp {
     }
 }
 
-/// What [`open_beneath`] does with symbolic links on the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Links {
-    /// `ELOOP` for any link.
-    Refuse,
-    /// Follow those that stay below the directory; `EXDEV` for others. Where the system has no `openat2`: `ELOOP` for all.
-    Beneath,
-}
-
 /// Non-blocking, so that opening a FIFO that nobody writes to returns; regular files take no notice of it.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
-
-/// Opens `path` below `directory`; it never leads out, whatever links there are.
-///
-/// # Errors
-/// The system's error: `ELOOP` or `EXDEV` where a link is in the way.
-pub fn open_beneath(
-    directory: BorrowedFd<'_>,
-    path: &Path,
-    flags: OFlags,
-    mode: Mode,
-    links: Links,
-) -> rustix::io::Result<OwnedFd> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::ResolveFlags;
-        let resolve = ResolveFlags::BENEATH
-            | ResolveFlags::NO_MAGICLINKS
-            | if links == Links::Refuse { ResolveFlags::NO_SYMLINKS } else { ResolveFlags::empty() };
-        loop {
-            match rustix::fs::openat2(directory, path, flags, mode, resolve) {
-                // A concurrent rename made the kernel unsure (openat2(2)); it asks to try again.
-                Err(Errno::AGAIN) => {}
-                // Kernels before 5.6, and sandboxes that don't know the call.
-                Err(Errno::NOSYS | Errno::PERM) => break,
-                other => return other,
-            }
-        }
-    }
-    let _ = links;
-    open_by_walking(directory, path, flags, mode)
-}
-
-fn open_by_walking(directory: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
-    let step = OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).peekable();
-    let mut current: Option<OwnedFd> = None;
-    while let Some(part) = parts.next() {
-        if part == b".." {
-            return Err(Errno::XDEV);
-        }
-        let at = current.as_ref().map_or(directory, AsFd::as_fd);
-        let last = parts.peek().is_none();
-        let opened = if last {
-            rustix::fs::openat(at, part, flags | OFlags::NOFOLLOW, mode)?
-        } else {
-            rustix::fs::openat(at, part, step, Mode::empty()).map_err(|error| link_error(at, part, error))?
-        };
-        current = Some(opened);
-    }
-    current.ok_or(Errno::NOENT)
-}
-
-/// `O_DIRECTORY | O_NOFOLLOW` on a link says `ENOTDIR`; callers want to know that it was a link.
-fn link_error(at: BorrowedFd<'_>, part: &[u8], error: Errno) -> Errno {
-    let is_link = rustix::fs::statat(at, part, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_symlink());
-    if is_link { Errno::LOOP } else { error }
-}
 
 /// Resolves all links, then opens the result without following any: a link that is swapped in between is refused.
 fn open_resolved(path: &Path) -> Result<OwnedFd> {

@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::beneath::{Links, open_beneath};
 use super::directory::Directory;
 use super::leftovers::remove_stale;
-use super::open::{FileStamp, Links, open_beneath};
+use super::open::FileStamp;
 use super::stage::sync_if_possible;
 use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, Result};
 use crate::path::{ManifestPath, PathFormat, PathProblem};

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::open::{FileStamp, LinkPolicy, Links, OpenedFile, open_beneath};
+use super::beneath::{Links, open_beneath};
+use super::open::{FileStamp, LinkPolicy, OpenedFile};
 use super::read_ahead;
 use crate::error::{Error, Result, SourceProblem};
 use crate::hash::{ContentHash, Hasher, hash_bytes};

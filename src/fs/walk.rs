@@ -90,12 +90,9 @@ pub(super) fn look(path: &Path) -> Result<Option<Metadata>> {
     match std::fs::metadata(path) {
         Ok(found) => Ok(Some(found)),
         Err(error) => match error.kind() {
-            ErrorKind::NotFound
-            | ErrorKind::NotADirectory
-            | ErrorKind::InvalidFilename
             // A name with a NUL.
-            | ErrorKind::InvalidInput => Ok(None),
-            _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Ok(None),
+            ErrorKind::InvalidInput => Ok(None),
+            _ if leads_nowhere(&error) => Ok(None),
             _ => Err(Error::io("look at", path, error)),
         },
     }
@@ -168,9 +165,11 @@ impl Visitor<'_> {
             return WalkState::Continue;
         }
         let Some(reason) = io_error(error) else { return WalkState::Continue };
-        // A link that leads nowhere, or where we may not look, is no file; what vanished meanwhile is not there.
-        let is_directory = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
-        if !is_directory {
+        // A link that leads nowhere, or where we may not look, is no file; what vanished meanwhile is not there. Anything else
+        // would leave a gap.
+        let is_directory = || std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        let is_no_file = leads_nowhere(reason) || reason.kind() == ErrorKind::PermissionDenied;
+        if is_no_file && !is_directory() {
             return WalkState::Continue;
         }
         let copy = reason.raw_os_error().map_or_else(|| reason.kind().into(), std::io::Error::from_raw_os_error);
@@ -195,6 +194,13 @@ impl Drop for Visitor<'_> {
             first_error.get_or_insert(error);
         }
     }
+}
+
+/// Whether nothing can be at a path, as the system says when it is asked to follow the links on it.
+pub(super) fn leads_nowhere(reason: &std::io::Error) -> bool {
+    // An invalid file name is one that is longer than names can be, also in the text of a link.
+    matches!(reason.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
+        || reason.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 fn path_of(error: &ignore::Error) -> Option<&Path> {

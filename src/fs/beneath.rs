@@ -1,0 +1,46 @@
+//! Opening paths below a directory without ever being led out of it.
+//!
+//! On Linux, `openat2` resolves a path in the kernel with `RESOLVE_BENEATH`, so that no link on the way, not even one that is
+//! swapped in at that moment, leads out of the directory. Kernels before 5.6 and some sandboxes don't have the call. There,
+//! and on other systems, [`components`] takes the path one component at a time, with the same outcome: the same file, or the
+//! same error.
+
+mod components;
+#[cfg(target_os = "linux")]
+mod openat2;
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+/// What [`open_beneath`] does with symbolic links on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// `ELOOP` for any link.
+    Refuse,
+    /// Follow those that stay below the directory; `EXDEV` for others, all that are absolute among them.
+    Beneath,
+}
+
+/// Opens `path` below `directory`; it never leads out, whatever links there are.
+///
+/// # Errors
+/// The system's error: `EXDEV` where the path or a link leads out, `ELOOP` for a link that is refused and for more links than
+/// the kernel follows.
+pub fn open_beneath(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    mode: Mode,
+    links: Links,
+) -> rustix::io::Result<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    if let Some(answer) = openat2::HERE.open(directory, path, flags, mode, links) {
+        return answer;
+    }
+    components::open(directory, path, flags, mode, links)
+}
+
+#[cfg(test)]
+mod tests;
