@@ -377,19 +377,55 @@ impl Target {
         Some(PathBuf::from(OsString::from_vec(text.into_bytes())))
     }
 
-    /// The name of the `number`th copy: `stem (n).suffix`, split at the last suffix as `pathlib` does.
+    /// The name of the `number`th copy: `stem (n).suffix`, split at the last suffix as `pathlib` does. Where that is longer
+    /// than a name can be, the stem is shortened.
     #[must_use]
     pub fn copy_name(&self, number: u64) -> Self {
         let name = self.name.as_bytes();
-        // A leading dot begins no suffix, and neither does a dot at the end (pathlib's rules).
-        let dot = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0 && at + 1 < name.len());
-        let dot = dot.filter(|at| name[..*at].iter().any(|byte| *byte != b'.'));
-        let (stem, suffix) = name.split_at(dot.unwrap_or(name.len()));
-        let mut copy = stem.to_vec();
-        copy.extend_from_slice(format!(" ({number})").as_bytes());
-        copy.extend_from_slice(suffix);
+        let mark = format!(" ({number})").into_bytes();
+        let (mut stem, mut suffix) = name.split_at(suffix_start(name));
+        let limit = self.longest_name(name.len() + mark.len());
+        let room = limit.saturating_sub(mark.len());
+        if suffix.len() >= room {
+            // What is after the last dot leaves no room for a stem, so that it is no suffix.
+            (stem, suffix) = (name, b"");
+        }
+        let copy = [cut(stem, room - suffix.len()), &mark, suffix].concat();
         self.with_name(OsString::from_vec(copy))
     }
+
+    /// How many bytes a name may have here. Only asked for names that may be too long.
+    fn longest_name(&self, wanted: usize) -> usize {
+        if wanted <= ALWAYS_SHORT_ENOUGH_BYTES {
+            return wanted;
+        }
+        let stat = rustix::fs::fstatvfs(&self.directory).ok();
+        // 0 where the file system does not say. FAT says six bytes for each of its 255 units, whatever they hold.
+        let told = stat.and_then(|stat| usize::try_from(stat.f_namemax).ok()).filter(|told| *told > 0);
+        told.unwrap_or(LONGEST_NAME_BYTES).min(LONGEST_NAME_BYTES)
+    }
+}
+
+/// As many bytes as a name may have (`NAME_MAX`), if the file system says nothing less.
+const LONGEST_NAME_BYTES: usize = 255;
+/// No file system that holds a longer name than this has a lower limit: encrypting ones take 143 bytes.
+const ALWAYS_SHORT_ENOUGH_BYTES: usize = 128;
+
+/// Where the last suffix of a name begins. A leading dot begins none, and neither does a dot at the end (pathlib's rules).
+fn suffix_start(name: &[u8]) -> usize {
+    let dot = name.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0 && at + 1 < name.len());
+    dot.filter(|at| name[..*at].iter().any(|byte| *byte != b'.')).unwrap_or(name.len())
+}
+
+/// The beginning of a name, of at most so many bytes, that ends between characters where the name is UTF-8.
+fn cut(name: &[u8], longest: usize) -> &[u8] {
+    if name.len() <= longest {
+        return name;
+    }
+    let is_within = |at: usize| at > 0 && name[at] & 0b1100_0000 == 0b1000_0000;
+    // No character has more than four bytes; what has more of these is no UTF-8.
+    let end = (longest.saturating_sub(3)..=longest).rev().find(|at| !is_within(*at)).unwrap_or(longest);
+    &name[..end]
 }
 
 /// `O_PATH` where there is one.
@@ -402,4 +438,47 @@ impl PathFlag for OFlags {
     const PATH_FLAG: OFlags = OFlags::PATH;
     #[cfg(not(target_os = "linux"))]
     const PATH_FLAG: OFlags = OFlags::RDONLY;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(root: &TargetRoot, name: &[u8]) -> Vec<u8> {
+        let target = root.target(ManifestPath::from_wtf8(&crate::path::escape_bytes(name))).unwrap();
+        target.copy_name(12).name.into_vec()
+    }
+
+    #[test]
+    fn a_copy_of_a_long_name_fits_and_keeps_its_suffix() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = TargetRoot::open(folder.path()).unwrap();
+        for (name, expected) in [
+            ("n".repeat(246) + ".exr", "n".repeat(246) + " (12).exr"),
+            ("n".repeat(247) + ".exr", "n".repeat(246) + " (12).exr"),
+            ("n".repeat(251) + ".exr", "n".repeat(246) + " (12).exr"),
+            ("n".repeat(255), "n".repeat(250) + " (12)"),
+            // Two, three and four bytes a character.
+            ("ü".repeat(125) + ".exr", "ü".repeat(123) + " (12).exr"),
+            ("雪".repeat(83) + ".exr", "雪".repeat(82) + " (12).exr"),
+            ("🎬".repeat(62) + ".exr", "🎬".repeat(61) + " (12).exr"),
+            // A suffix that leaves no room for anything before it.
+            ("a.".to_owned() + &"x".repeat(253), "a.".to_owned() + &"x".repeat(248) + " (12)"),
+            ("a.tar.gz".to_owned(), "a.tar (12).gz".to_owned()),
+            (".hidden".to_owned(), ".hidden (12)".to_owned()),
+        ] {
+            let made = copy(&root, name.as_bytes());
+            assert_eq!(String::from_utf8(made.clone()).unwrap(), expected);
+            let target = root.target(ManifestPath::from_wtf8(expected.as_bytes())).unwrap();
+            assert!(target.is_free().unwrap(), "{expected} can be a name here");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_name_that_is_no_utf8_fits() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = TargetRoot::open(folder.path()).unwrap();
+        let made = copy(&root, &[0x80; 255]);
+        assert_eq!(made, [&[0x80; 250][..], b" (12)"].concat());
+    }
 }
