@@ -10,21 +10,31 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from . import _native
-from ._submission import LocalSubmission
+from ._submission import LocalSubmission, _Paths
 from ._uploader import S3AssetUploader
 from .asset_manifests import ManifestVersion
-from .exceptions import JobAttachmentsError, MissingS3BucketError, MissingS3RootPrefixError
+from .exceptions import (
+    JobAttachmentsError,
+    MisconfiguredInputsError,
+    MissingS3BucketError,
+    MissingS3RootPrefixError,
+)
 from .models import (
     AssetRootManifest,
+    AssetUploadGroup,
     Attachments,
     JobAttachmentS3Settings,
     ManifestProperties,
     PathFormat,
+    StorageProfile,
     SymlinkPolicy,
 )
 from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
 
 logger = logging.getLogger("rusty_attachments.upload")
+
+#: A job takes no more: https://docs.aws.amazon.com/deadline-cloud/latest/APIReference/API_Attachments.html
+MOST_ASSET_ROOTS = 10
 
 _Callback = Callable[[ProgressReportMetadata], bool]
 # Takes the settings, and the keywords that uploading and copying share; gives the manifest's key and hash.
@@ -84,6 +94,38 @@ class S3AssetManager(LocalSubmission):
         self.manifest_version = asset_manifest_version
         self.symlink_policy = SymlinkPolicy(symlink_policy)
 
+    def prepare_paths_for_upload(
+        self,
+        input_paths: _Paths,
+        output_paths: _Paths,
+        referenced_paths: _Paths,
+        storage_profile: Optional[StorageProfile] = None,
+        require_paths_exist: bool = False,
+    ) -> AssetUploadGroup:
+        """Sorts the paths of a submission under asset roots, and warns if these are more than a job can have.
+
+        Args:
+            input_paths: As for `LocalSubmission`, here and below.
+            output_paths: Directories that will hold outputs.
+            referenced_paths: Paths that only have to be below some root.
+            storage_profile: The file system locations of the queue's storage profile.
+            require_paths_exist: Whether a missing input is an error.
+
+        Returns:
+            The groups, with the number and size of the input files.
+
+        Raises:
+            MisconfiguredInputsError: Inputs are directories, or missing while they are required.
+        """
+        prepared = super().prepare_paths_for_upload(
+            input_paths, output_paths, referenced_paths, storage_profile, require_paths_exist
+        )
+        problem = _too_many_roots([group.root_path for group in prepared.asset_groups])
+        if problem:
+            # Only a warning: the caller may spread the groups over several jobs.
+            logger.warning("%s", problem)
+        return prepared
+
     def upload_assets(
         self,
         manifests: list[AssetRootManifest],
@@ -106,6 +148,7 @@ class S3AssetManager(LocalSubmission):
 
         Raises:
             JobAttachmentsError: The manager has no farm or no queue.
+            MisconfiguredInputsError: There are more roots than a job can have; nothing was uploaded.
             AssetSyncError: A file is missing, unreadable, or not what its hash says; others were uploaded.
             AssetSyncCancelledError: The callback asked to stop.
             JobAttachmentsS3ClientError: S3 refused a request.
@@ -127,6 +170,9 @@ class S3AssetManager(LocalSubmission):
         tracker = self._tracker(
             "upload_assets", ProgressStatus.UPLOAD_IN_PROGRESS, manifests, on_uploading_assets
         )
+        problem = _too_many_roots([root.root_path for root in manifests])
+        if problem:
+            raise MisconfiguredInputsError(problem)
         return self._each_root(manifests, tracker, upload, tell)
 
     def snapshot_assets(
@@ -220,3 +266,15 @@ class S3AssetManager(LocalSubmission):
         """How many files the manifests name, and the sum of their sizes in bytes."""
         sizes = [_native.manifest_size(root.asset_manifest) for root in manifests if root.asset_manifest]
         return (sum(files for files, _ in sizes), sum(size_bytes for _, size_bytes in sizes))
+
+
+def _too_many_roots(roots: list[str]) -> Optional[str]:
+    """What to tell a user whose job would be refused for its number of roots."""
+    if len(roots) <= MOST_ASSET_ROOTS:
+        return None
+    listed = "\n\t".join(roots)
+    return (
+        f"The submission has {len(roots)} asset roots. A job of Deadline Cloud can have {MOST_ASSET_ROOTS} at most "
+        "and would be refused: use fewer drives or LOCAL file system locations, or several jobs. "
+        f"The roots:\n\t{listed}"
+    )

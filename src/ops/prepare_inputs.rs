@@ -2,6 +2,11 @@
 //!
 //! Paths below a SHARED file system location are left out; those below a LOCAL one form a group of its own; all others form
 //! one group. A group's root is the deepest folder that its paths have in common.
+//!
+//! Which location a path is below is asked of what its links lead to, as the reference does; a root is made of paths as they
+//! are written. A link from elsewhere into a location can therefore give a group with the location's name a root that is not
+//! in the location, where no worker's storage profile maps it. Such paths go to the group of all others instead. And a root
+//! has one group: two would be two manifests for one folder.
 
 use std::path::{Path, PathBuf};
 
@@ -106,7 +111,7 @@ pub fn run(request: &PrepareRequest) -> Result<Prepared> {
             group.references.push(&path);
         }
     }
-    for group in grouper.groups {
+    for group in grouper.settled(&mut prepared.warnings) {
         let (group, files, bytes) = group.finish();
         prepared.groups.push(group);
         prepared.total_files += files;
@@ -154,10 +159,11 @@ fn texts(mut paths: Vec<Vec<u8>>) -> Vec<String> {
     paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect()
 }
 
-/// A group as it grows. The key is the location's path, or nothing for the group of all other paths.
+/// A group as it grows.
 #[derive(Debug, Default)]
 struct Growing {
-    key: Option<Vec<u8>>,
+    /// Which of the LOCAL locations makes the group; `None` for the group of all other paths.
+    location: Option<usize>,
     location_name: Option<String>,
     inputs: PathList,
     input_bytes: Vec<u64>,
@@ -166,14 +172,49 @@ struct Growing {
 }
 
 impl Growing {
-    /// The group, its number of inputs and their bytes.
-    fn finish(self) -> (AssetGroup, u64, u64) {
-        let all = self.inputs.iter().chain(self.outputs.iter()).chain(self.references.iter());
-        let mut root = grouping::common_path(all).unwrap_or_default();
+    fn of(location: Option<usize>, locations: &[FileSystemLocation]) -> Self {
+        let location_name = location.map(|index| locations[index].name.clone());
+        Self { location, location_name, ..Self::default() }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        self.inputs.iter().chain(self.outputs.iter()).chain(self.references.iter())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.paths().next().is_none()
+    }
+
+    /// The deepest folder that all paths have in common.
+    fn root(&self) -> Vec<u8> {
+        let mut root = grouping::common_path(self.paths()).unwrap_or_default();
         if os_string_from_wtf8(&root).is_some_and(|root| Path::new(&root).is_file()) {
             let end = root.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
             root.truncate(end.max(1));
         }
+        root
+    }
+
+    /// Moves the paths that are not wanted here to another group.
+    fn move_unless(&mut self, is_wanted: impl Fn(&[u8]) -> bool, other: &mut Self) {
+        let mut kept = Self { location: self.location, location_name: self.location_name.take(), ..Self::default() };
+        for (path, size_bytes) in self.inputs.iter().zip(&self.input_bytes) {
+            let group = if is_wanted(path) { &mut kept } else { &mut *other };
+            group.inputs.push(path);
+            group.input_bytes.push(*size_bytes);
+        }
+        for path in self.outputs.iter() {
+            if is_wanted(path) { &mut kept } else { &mut *other }.outputs.push(path);
+        }
+        for path in self.references.iter() {
+            if is_wanted(path) { &mut kept } else { &mut *other }.references.push(path);
+        }
+        *self = kept;
+    }
+
+    /// The group, its number of inputs and their bytes.
+    fn finish(self) -> (AssetGroup, u64, u64) {
+        let root = self.root();
         let order = self.inputs.sorted_indices();
         let (mut files, mut bytes) = (0, 0);
         for (place, index) in order.iter().enumerate() {
@@ -215,27 +256,86 @@ impl<'a> Grouper<'a> {
 
     /// The group that a path goes into, or `None` for a path of a SHARED location.
     fn group_of(&mut self, path: &[u8]) -> Option<&mut Growing> {
-        let (mut key, mut location_name) = (None, None);
+        let mut location = None;
         if !self.local.is_empty() || !self.shared.is_empty() {
             let path = resolved(&mut self.resolver, path);
             if self.shared.iter().any(|shared| grouping::is_below(&path, shared)) {
                 return None;
             }
-            let locations = &self.request.local_locations;
-            let is_above = |location: &FileSystemLocation| {
-                let index = locations.iter().position(|other| std::ptr::eq(other, location));
-                index.is_some_and(|index| grouping::is_below(&path, &self.local[index]))
-            };
-            if let Some(location) = grouping::most_specific(locations, is_above) {
-                key = Some(location.path.clone());
-                location_name = Some(location.name.clone());
-            }
+            location = self.location_of(&path);
         }
-        let at = self.groups.iter().position(|group| group.key == key).unwrap_or_else(|| {
-            self.groups.push(Growing { key, location_name, ..Growing::default() });
+        Some(self.group_for(location))
+    }
+
+    /// The most specific of the LOCAL locations above a resolved path.
+    fn location_of(&self, path: &[u8]) -> Option<usize> {
+        let locations = &self.request.local_locations;
+        let index_of = |location: &FileSystemLocation| locations.iter().position(|other| std::ptr::eq(other, location));
+        let is_above = |location: &FileSystemLocation| {
+            index_of(location).is_some_and(|index| grouping::is_below(path, &self.local[index]))
+        };
+        grouping::most_specific(locations, is_above).and_then(index_of)
+    }
+
+    fn group_for(&mut self, location: Option<usize>) -> &mut Growing {
+        let at = self.groups.iter().position(|group| group.location == location).unwrap_or_else(|| {
+            self.groups.push(Growing::of(location, &self.request.local_locations));
             self.groups.len() - 1
         });
-        self.groups.get_mut(at)
+        &mut self.groups[at]
+    }
+
+    /// The groups, each with a root of its own, and those of a location with a root in it.
+    fn settled(mut self, warnings: &mut Vec<String>) -> Vec<Growing> {
+        for index in 0..self.local.len() {
+            if let Some(at) = self.groups.iter().position(|group| group.location == Some(index)) {
+                let group = self.groups.remove(at);
+                let kept = self.keep_below(index, group, warnings);
+                self.groups.push(kept);
+            }
+        }
+        let mut settled: Vec<(Vec<u8>, Growing)> = Vec::new();
+        for mut group in std::mem::take(&mut self.groups) {
+            if group.is_empty() {
+                continue;
+            }
+            let root = group.root();
+            if let Some((_, other)) = settled.iter_mut().find(|(other, _)| *other == root) {
+                let root = resolved(&mut self.resolver, &root);
+                let location = self.location_of(&root);
+                let mut joined = Growing::of(location, &self.request.local_locations);
+                group.move_unless(|_| false, &mut joined);
+                other.move_unless(|_| false, &mut joined);
+                *other = joined;
+            } else {
+                settled.push((root, group));
+            }
+        }
+        settled.into_iter().map(|(_, group)| group).collect()
+    }
+
+    /// Where a location's group has a root outside of it, moves the paths that are only led into the location by a link.
+    fn keep_below(&mut self, index: usize, mut group: Growing, warnings: &mut Vec<String>) -> Growing {
+        if grouping::is_below(&resolved(&mut self.resolver, &group.root()), &self.local[index]) {
+            return group;
+        }
+        let location = &self.request.local_locations[index];
+        let written = grouping::absolute(&location.path, &self.request.current_directory);
+        // Storage profiles know the location by the path that it was given, which can be a link itself.
+        let is_known = group.paths().any(|path| grouping::is_below(path, &written));
+        let folder = if is_known { written } else { self.local[index].clone() };
+        let mut led = Growing::default();
+        group.move_unless(|path| grouping::is_below(path, &folder), &mut led);
+        if !led.is_empty() {
+            warnings.push(format!(
+                "Symbolic links lead into the file system location '{}' from outside of it, below '{}'. What they lead to is \
+                 submitted under the links' own paths, which are not in that location.",
+                location.name,
+                String::from_utf8_lossy(&led.root())
+            ));
+        }
+        led.move_unless(|_| false, self.group_for(None));
+        group
     }
 }
 

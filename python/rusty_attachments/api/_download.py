@@ -42,14 +42,14 @@ def _attachment_download(
 
     The name of a manifest's file holds the hash of the root that it belongs to. The destination is that of the
     first rule whose source path has this hash; without one, a folder named after the file, in the current
-    directory.
+    directory. If a file has that name there, as when it is the manifest itself, the folder's name ends in `_files`.
 
     Args:
         manifests: Manifest files.
         s3_root_uri: `s3://bucket/root-prefix`.
         boto3_session: A boto3 session to take credentials from.
         path_mapping_rules: A JSON file with path mapping rules.
-        print_function_callback: Not used; kept for callers of the reference.
+        print_function_callback: Told where files go if the folder cannot have the manifest's name.
         conflict_resolution: What to do where a file is already.
 
     Returns:
@@ -62,7 +62,7 @@ def _attachment_download(
     rules = _process_path_mapping(path_mapping_rules=path_mapping_rules)
     by_root: dict[str, BaseAssetManifest] = {}
     for file_name, manifest in decoded.items():
-        destination = _destination(file_name, manifest, rules)
+        destination = _destination(file_name, manifest, rules, print_function_callback)
         if destination in by_root:
             raise NonValidInputError(
                 f"{destination} is already in use, one destination path maps to one manifest file only."
@@ -78,9 +78,18 @@ def _attachment_download(
     )
 
 
-def _destination(file_name: str, manifest: BaseAssetManifest, rules: list[PathMappingRule]) -> str:
+def _destination(
+    file_name: str, manifest: BaseAssetManifest, rules: list[PathMappingRule], tell: _Print
+) -> str:
     rule = _rule_for(file_name, rules, manifest.get_default_hash_alg())
-    return f"{Path.cwd()}/{file_name}" if rule is None else rule.destination_path
+    if rule is not None:
+        return rule.destination_path
+    folder = Path.cwd() / file_name
+    if not folder.exists() or folder.is_dir():
+        return f"{Path.cwd()}/{file_name}"
+    destination = f"{folder}_files"
+    tell(f"'{folder}' is a file: its files are downloaded to '{destination}'")
+    return destination
 
 
 def _manifest_download(
