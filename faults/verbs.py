@@ -155,6 +155,57 @@ def hash_files(kit: Kit) -> Any:
     return {row.path: [row.hash, row.size] for row in manifest.asset_manifest.paths}
 
 
+def snapshot(kit: Kit) -> Any:
+    """What a snapshot of the root lists: hashes and sizes by path; with `diff`, what differs from that manifest."""
+    made = kit.module("api.manifest")._manifest_snapshot(
+        root=kit["root"], destination=kit["folder"], name="snapshot", include=kit["include"], diff=kit["diff"]
+    )
+    if made is None:
+        return {}
+    return {row.path: [row.hash, row.size] for row in kit.decode(made.manifest).paths}
+
+
+def upload_outputs(kit: Kit) -> Any:
+    """Uploads what is in the root's output folders, as the worker's command does; what the manifests in S3 list."""
+    import boto3
+
+    uri = f"s3://{kit['bucket']}/root"
+    Path(kit["folder"]).mkdir(parents=True, exist_ok=True)
+    os.chdir(kit["folder"])
+    if kit.package == "rusty_attachments":
+        names = ["FARM_ID", "QUEUE_ID", "JOB_ID", "STEP_ID", "TASK_ID", "SESSIONACTION_ID"]
+        os.environ.update({f"DEADLINE_{name}": name.lower() for name in names})
+        os.environ["DEADLINE_SESSIONACTION_START_TIME"] = "1700000000"
+        properties = {
+            "rootPath": "/project",
+            "rootPathFormat": "posix",
+            "fileSystemLocationName": None,
+            "inputManifestPath": None,
+            "inputManifestHash": None,
+            "outputRelativeDirectories": kit["folders"],
+        }
+        row = {
+            "manifestProperties": properties,
+            "localRootPath": kit["root"],
+            "localManifestPaths": [],
+            "localInputManifestPath": None,
+        }
+        Path("properties.json").write_text(json.dumps([row]))
+        arguments = ["-s3", uri, "-wp", "properties.json"]
+        return {"status": kit.module("worker.upload").main(arguments)}
+    made = kit.module("api.manifest")._manifest_snapshot(
+        root=kit["root"], destination=".", name="output", include=[f"{name}/**" for name in kit["folders"]]
+    )
+    kit.module("api.attachment")._attachment_upload(
+        manifests=[made.manifest],
+        s3_root_uri=uri,
+        boto3_session=boto3.Session(),
+        root_dirs=[kit["root"]],
+        upload_manifest_path="outputs",
+    )
+    return {"status": 0}
+
+
 def download(kit: Kit) -> Any:
     """Downloads the manifest's files under the target; `again` as a worker that tries again does it, where it can."""
     choices = kit.module("models").FileConflictResolution
@@ -407,6 +458,7 @@ VERBS = {
         fetch_manifest,
         copy_into_snapshot,
         list_outputs,
+        upload_outputs,
         download,
         download_unless_slow,
         snapshot_assets,
