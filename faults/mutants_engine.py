@@ -22,8 +22,8 @@ MUTANTS = (
         (
             Edit(
                 "src/transfer/download.rs",
-                "if self.verify != Verify::Off && (body.length_bytes",
-                "if false && (body.length_bytes",
+                "if self.verify != Verify::Off && !(is_right(",
+                "if false && !(is_right(",
             ),
         ),
         "F4",
@@ -64,12 +64,12 @@ MUTANTS = (
         (
             Edit(
                 "src/transfer/upload/parts.rs",
-                "            return;\n        }\n        self.abort(multipart).await;\n",
-                "            return;\n        }\n",
+                "            return false;\n        }\n        self.abort(multipart).await\n",
+                "            return false;\n        }\n        true\n",
             ),
         ),
         "F9",
-        "one part is refused",
+        "parts are refused",
     ),
     Mutant(
         "containment: paths by their text",

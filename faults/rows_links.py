@@ -111,9 +111,9 @@ def _check_listed(this: Case, contents: dict[str, bytes], outcome: Outcome) -> N
 def _snapshot(this: Case) -> None:
     contents = _tree(this)
     folder = str(this.home / "snapshots")
-    _check_listed(this, contents, this.run("snapshot", folder=folder))
+    _check_listed(this, contents, this.run("snapshot", destination=folder))
     below = {name: body for name, body in contents.items() if name.startswith("out/")}
-    _check_listed(this, below, this.run("snapshot", folder=folder, include=["out/**"]))
+    _check_listed(this, below, this.run("snapshot", destination=folder, include=["out/**"]))
     known = {"v003/f.exr": contents["v003/f.exr"], "latest/f.exr": contents["latest/f.exr"]}
     rows = [
         {"hash": this.rig.store(body), "mtime": (this.root / name).stat().st_mtime_ns // 1000, "path": name}
@@ -121,7 +121,7 @@ def _snapshot(this: Case) -> None:
         for name, body in known.items()
     ]
     new = {name: body for name, body in contents.items() if name not in known}
-    _check_listed(this, new, this.run("snapshot", folder=folder, diff=this.manifest(rows)))
+    _check_listed(this, new, this.run("snapshot", destination=folder, diff=this.manifest(rows)))
 
 
 def _submission(this: Case) -> None:

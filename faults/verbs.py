@@ -157,12 +157,7 @@ def hash_files(kit: Kit) -> Any:
 
 def snapshot(kit: Kit) -> Any:
     """What a snapshot of the root lists: hashes and sizes by path; with `diff`, what differs from that manifest."""
-    made = kit.module("api.manifest")._manifest_snapshot(
-        root=kit["root"], destination=kit["folder"], name="snapshot", include=kit["include"], diff=kit["diff"]
-    )
-    if made is None:
-        return {}
-    return {row.path: [row.hash, row.size] for row in kit.decode(made.manifest).paths}
+    return {row["path"]: [row["hash"], row["size"]] for row in snapshot_rows(kit)}
 
 
 def upload_outputs(kit: Kit) -> Any:
@@ -236,27 +231,23 @@ def fetch_manifest(kit: Kit) -> Any:
     return len(fetch(manifest_key=kit["key"], s3_bucket=kit["bucket"]).paths)
 
 
-def snapshot(kit: Kit) -> Any:
-    """A manifest of everything under the root, as a worker makes it; hashes and sizes by path."""
-    return {row["path"]: [row["hash"], row["size"]] for row in snapshot_rows(kit)}
-
-
 def snapshot_times(kit: Kit) -> Any:
     """As `snapshot`; times in microseconds by path."""
     return {row["path"]: row["mtime"] for row in snapshot_rows(kit)}
 
 
 def snapshot_rows(kit: Kit) -> list[dict[str, Any]]:
-    """What a manifest of everything under the root has."""
-    make = kit.module("api.manifest")._manifest_snapshot
-    made = make(
+    """The rows of a snapshot of the root, as a worker makes it."""
+    made = kit.module("api.manifest")._manifest_snapshot(
         root=kit["root"],
         destination=kit["destination"],
         name="snapshot",
+        include=kit["include"],
+        diff=kit["diff"],
         hashing_progress_callback=kit.go_on,
         print_function_callback=lambda *_: None,
     )
-    rows: list[dict[str, Any]] = json.loads(Path(made.manifest).read_text())["paths"]
+    rows: list[dict[str, Any]] = json.loads(Path(made.manifest).read_text())["paths"] if made else []
     return rows
 
 

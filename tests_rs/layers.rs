@@ -24,6 +24,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("aws_sdk_sts", &["store/s3"]),
     ("aws_smithy", &["store/s3"]),
     ("aws_credential_types", &["store/s3"]),
+    ("quick_xml", &["store/s3/xml"]),
     ("rusqlite", &["cache"]),
     ("ignore", &["fs/walk"]),
     ("globset", &["fs/glob"]),

@@ -61,6 +61,7 @@ async fn send(store: &Arc<dyn ObjectStore>, root: &Path, manifest: &Arc<Manifest
         cas_prefix: "root/Data".to_owned(),
         document: None,
         check_cache: None,
+        records: None,
         flights: Flights::default(),
         options: UploadOptions::default(),
     };

@@ -156,7 +156,7 @@ async fn read(mut body: ObjectBody) -> Vec<u8> {
     while let Some(piece) = body.chunks.next_chunk().await.unwrap() {
         bytes.extend_from_slice(&piece);
     }
-    assert_eq!(body.length_bytes, bytes.len() as u64);
+    assert_eq!(body.length_bytes, Some(bytes.len() as u64));
     bytes
 }
 

@@ -17,6 +17,7 @@ use rusty_attachments::transfer::context::{Context, LogLevel};
 
 mod faults;
 mod hash_caches;
+mod live;
 
 /// A part of a large object, the engine's `PART_BYTES`.
 pub const PART: usize = 8 * 1024 * 1024;
@@ -63,6 +64,7 @@ pub fn request(store: &Arc<MemoryStore>, root: &Path, manifest: Arc<Manifest>) -
             content_type: None,
         }),
         check_cache: None,
+        records: None,
         flights: Flights::default(),
         options: UploadOptions::default(),
     }

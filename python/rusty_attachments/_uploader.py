@@ -361,14 +361,15 @@ class S3AssetUploader(Snapshots):
 
         Args:
             job_attachment_settings: The bucket and root prefix.
-            older_than: How long ago they have to have been begun. Younger ones may be under way.
+            older_than: How long ago S3 has to have got the newest of an upload's parts, or begun it where there are
+                none. Others may be under way.
 
         Returns:
             `s3://bucket/key` of each upload that was dropped.
 
         Raises:
-            JobAttachmentsS3ClientError: S3 refused a request. Listing needs `s3:ListBucketMultipartUploads`,
-                dropping `s3:AbortMultipartUpload`.
+            JobAttachmentsS3ClientError: S3 refused a request. Listing needs `s3:ListBucketMultipartUploads` and
+                `s3:ListMultipartUploadParts`, dropping `s3:AbortMultipartUpload`.
         """
         place = (job_attachment_settings.s3BucketName, job_attachment_settings.full_cas_prefix())
         dropped: list[str] = _native.abort_stale_uploads(

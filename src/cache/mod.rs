@@ -1,4 +1,4 @@
-//! Local caches: hashes of local files, and objects that were seen in S3.
+//! Local caches: hashes of local files, objects that were seen in S3, and large uploads that were begun.
 //!
 //! A cache saves work; it never decides whether a job succeeds. [`HashCache`] and [`S3CheckCache`] therefore have no operation
 //! that fails: whatever goes wrong with the file is reported once through `take_warnings`, a broken file is put aside, and
@@ -10,9 +10,11 @@ pub mod hash_cache;
 pub mod local_time;
 pub mod s3_check_cache;
 pub mod tolerant;
+pub mod uploads;
 
 pub use hash_cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup, StaleReason};
 pub use s3_check_cache::S3CheckCache;
+pub use uploads::UploadRecords;
 
 use std::path::PathBuf;
 

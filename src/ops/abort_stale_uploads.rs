@@ -9,13 +9,17 @@ use crate::transfer::context::{Context, LogLevel};
 
 const CANCELLED: &str = "File upload cancelled.";
 
-/// Drops the unfinished uploads of contents below a CAS prefix that were begun longer ago than `older_than`.
+/// Drops the unfinished uploads of contents below a CAS prefix that have got no part for longer than `older_than`.
+///
+/// How long ago an upload was begun says little: a large file on a slow line takes days. What counts is when S3 got the newest
+/// of its parts, or when it was begun where there are none.
 ///
 /// Only keys that name contents (`<prefix>/<hash>.xxh128`) are touched: others' uploads are theirs to see to. Gives the
 /// uploads that were dropped.
 ///
 /// # Errors
-/// S3's: listing needs `s3:ListBucketMultipartUploads`, dropping `s3:AbortMultipartUpload`.
+/// S3's: listing needs `s3:ListBucketMultipartUploads` and `s3:ListMultipartUploadParts`, dropping
+/// `s3:AbortMultipartUpload`.
 pub async fn abort_stale_uploads(
     store: Arc<dyn ObjectStore>,
     (bucket, cas_prefix): (&str, &str),
@@ -27,10 +31,19 @@ pub async fn abort_stale_uploads(
     let mut dropped = Vec::new();
     for upload in store.list_multiparts(bucket, &prefix).await? {
         context.check_cancelled(CANCELLED)?;
-        let age = upload.initiated.map(|begun| now.duration_since(begun).unwrap_or_default());
-        let is_ours = upload.object.key.strip_prefix(prefix.as_str()).is_some_and(names_contents);
-        // An upload of unknown age may be under way.
-        if !is_ours || age.is_none_or(|age| age < older_than) {
+        let is_contents = upload.object.key.strip_prefix(prefix.as_str()).is_some_and(names_contents);
+        let is_older = |time: SystemTime| now.duration_since(time).unwrap_or_default() >= older_than;
+        // The age costs no request, and an upload is never idle for longer than it is old. One of unknown age may be under way.
+        if !is_contents || !upload.initiated.is_some_and(is_older) {
+            continue;
+        }
+        let parts = match store.list_parts(&upload).await {
+            Ok(parts) => parts,
+            // Someone has completed or dropped it meanwhile.
+            Err(error) if error.status_code() == Some(404) => continue,
+            Err(error) => return Err(error),
+        };
+        if !parts.iter().all(|part| part.last_modified.is_some_and(is_older)) {
             continue;
         }
         store.abort_multipart(&upload).await?;

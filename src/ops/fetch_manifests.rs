@@ -9,6 +9,7 @@ use super::lanes::{self, Queue, Stop};
 use crate::error::{Error, Result, S3Action};
 use crate::manifest::json::Reader;
 use crate::manifest::{self, Manifest};
+use crate::store::dates::parse_time;
 use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
 use crate::transfer::context::{Context, LogLevel};
 use crate::transfer::document::{Document, fetch_document};
@@ -24,7 +25,7 @@ const LOGGER: &str = "download";
 pub struct FetchedManifest {
     /// The asset root that its metadata names, WTF-8. Output manifests have one, input manifests don't.
     pub asset_root: Option<Vec<u8>>,
-    /// When it was stored, at S3's resolution of one second.
+    /// When it was stored, at S3's resolution of one second. Where S3 does not say so, the time in its key.
     pub last_modified: Option<SystemTime>,
     /// The manifest.
     pub manifest: Arc<Manifest>,
@@ -119,10 +120,13 @@ impl Job {
 
     async fn fetch_once(&self, object: &ObjectKey) -> Result<FetchedManifest> {
         let document = fetch_document(self.store.as_ref(), &self.limits, &self.context, object).await?;
-        if document.text.len() <= DECODED_AT_ONCE_BYTES {
-            return read(&document);
-        }
-        blocking(move || read(&document)).await
+        let fetched = if document.text.len() <= DECODED_AT_ONCE_BYTES {
+            read(&document)?
+        } else {
+            blocking(move || read(&document)).await?
+        };
+        // Some gateways leave the time out. Manifests are merged by it, and their keys have one too.
+        Ok(FetchedManifest { last_modified: fetched.last_modified.or_else(|| time_in(&object.key)), ..fetched })
     }
 
     /// The reference wraps what is wrong with a manifest in S3 into an `AssetSyncError` with the plain text. Which manifest it
@@ -138,6 +142,12 @@ impl Job {
             other => other,
         }
     }
+}
+
+/// The time in `…/<time>_<session action>/<name>`, as the worker wrote it.
+fn time_in(key: &str) -> Option<SystemTime> {
+    let folder = key.rsplit('/').nth(1)?;
+    parse_time(folder.split('_').next()?)
 }
 
 fn read(document: &Document) -> Result<FetchedManifest> {
@@ -167,6 +177,13 @@ mod tests {
     fn info(entries: &[(&str, &str)]) -> ObjectInfo {
         let metadata = entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         ObjectInfo { metadata, ..ObjectInfo::default() }
+    }
+
+    #[test]
+    fn keys_of_outputs_have_a_time() {
+        let key = "r/Manifests/f/q/j/step-1/task-1/2025-01-02T03:04:05.678901Z_sessionaction-1-0/h_output";
+        assert_eq!(time_in(key), parse_time("2025-01-02T03:04:05.678901Z"));
+        assert_eq!((time_in("a/Inputs/guid/h_input"), time_in("name")), (None, None));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::fetch_manifests::{FetchedManifest, fetch_manifests};
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest};
+use crate::store::listing::Listing;
 use crate::store::{ListRequest, ObjectStore};
 use crate::transfer::context::Context;
 use crate::transfer::tasks::blocking;
@@ -31,28 +32,27 @@ pub enum PerTask {
 /// The store's; [`Error::Cancelled`].
 pub async fn list_keys(store: &dyn ObjectStore, bucket: &str, prefix: &str, context: &Context) -> Result<Vec<String>> {
     let mut keys = Vec::new();
-    let mut continuation: Option<String> = None;
+    let mut listing = Listing::new(store, ListRequest { bucket, prefix, delimiter: None, continuation: None });
     loop {
         context.check_cancelled("File download cancelled.")?;
-        let request = ListRequest { bucket, prefix, delimiter: None, continuation: continuation.as_deref() };
-        let page = store.list(request).await?;
+        let Some(page) = listing.next_page().await? else { return Ok(keys) };
         keys.extend(page.objects.into_iter().map(|(key, _)| key));
-        continuation = page.continuation;
-        if continuation.is_none() {
-            return Ok(keys);
-        }
     }
 }
 
-/// The output manifests among the keys of a job or step: those of chunked steps first, then task by task. Otherwise in the
-/// order of the listing.
+/// The output manifests among the keys below the prefix of a job, step or task: those of chunked steps first, then task by
+/// task. Otherwise in the order of the listing.
+///
+/// What a key is follows from its place behind the prefix. The prefix itself may have any words in it.
 #[must_use]
-pub fn output_keys(keys: Vec<String>, per_task: PerTask) -> Vec<String> {
+pub fn output_keys(keys: Vec<String>, prefix: &str, per_task: PerTask) -> Vec<String> {
+    let level = Level::of(prefix);
     let mut chosen = Vec::new();
     let mut tasks: Vec<Task> = Vec::new();
     let mut numbers: HashMap<String, usize> = HashMap::new();
-    for key in keys.into_iter().filter(|key| is_output_of_step(key)) {
-        let Some(end) = task_folder_end(&key) else {
+    for key in keys {
+        let Some(output) = Output::at(&key, prefix, level) else { continue };
+        let Some(end) = output.task_folder_bytes else {
             chosen.push(key);
             continue;
         };
@@ -86,37 +86,70 @@ impl Task {
     }
 }
 
-/// Where the first folder of a key that is named after a task ends, its slash included.
-fn task_folder_end(key: &str) -> Option<usize> {
-    let mut start = 0;
-    for part in key.split_inclusive('/') {
-        start += part.len();
-        if part.contains("task-") {
-            return part.ends_with('/').then_some(start);
+const STEP: &str = "step-";
+const TASK: &str = "task-";
+const OUTPUT: &str = "output";
+/// How the names of the objects end that Hadoop's tools keep for folders. S3's console lets them end with a slash.
+const FOLDER_MARK: &str = "_$folder$";
+
+/// What a prefix is of, as the id at its end says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Job,
+    Step,
+    Task,
+}
+
+impl Level {
+    fn of(prefix: &str) -> Self {
+        match prefix.trim_end_matches('/').rsplit('/').next() {
+            Some(id) if id.starts_with(TASK) => Self::Task,
+            Some(id) if id.starts_with(STEP) => Self::Step,
+            _ => Self::Job,
         }
     }
-    None
 }
 
-/// What the reference's pattern `step-.*/.*/.*output.*` finds. A dot matches all but a line's end.
-fn is_output_of_step(key: &str) -> bool {
-    key.split('\n').any(|line| has_in_order(line, &["step-", "/", "/", "output"]))
+/// An output manifest's key.
+struct Output<'a> {
+    /// How much of the key is its task's folder, with the slash at its end; `None` for one of a step that runs in chunks.
+    task_folder_bytes: Option<usize>,
+    /// The folder that it is in: `<time>_<session action>`.
+    folder: &'a str,
 }
 
-fn has_in_order(text: &str, words: &[&str]) -> bool {
-    let mut rest = text;
-    words.iter().all(|word| match rest.split_once(word) {
-        Some((_, after)) => {
-            rest = after;
-            true
+impl<'a> Output<'a> {
+    /// Reads a key that was listed below a prefix; `None` for what is no output manifest.
+    fn at(key: &'a str, prefix: &str, level: Level) -> Option<Self> {
+        let mut rest = key.strip_prefix(prefix.trim_end_matches('/'))?.trim_start_matches('/');
+        if level == Level::Job {
+            let (step, below) = rest.split_once('/')?;
+            rest = below;
+            if !step.starts_with(STEP) {
+                return None;
+            }
         }
-        None => false,
-    })
-}
+        let task_folder_bytes = match rest.split_once('/')? {
+            _ if level == Level::Task => Some(key.len() - rest.len()),
+            (task, below) if task.starts_with(TASK) => {
+                rest = below;
+                Some(key.len() - rest.len())
+            }
+            _ => None,
+        };
+        let (folders, name) = rest.rsplit_once('/')?;
+        let is_output = name.contains(OUTPUT) && !name.ends_with(FOLDER_MARK);
+        let folder = folders.rsplit('/').next().unwrap_or_default();
+        is_output.then_some(Self { task_folder_bytes, folder })
+    }
 
-/// Whether a key is an output of a session action: the reference's pattern `.*<id>.*output.*`.
-fn is_output_of_session_action(key: &str, id: &str) -> bool {
-    key.split('\n').any(|line| has_in_order(line, &[id, "output"]))
+    /// Whether it is of a session action. `sessionaction-1-1` is not `sessionaction-1-10`; as in the reference,
+    /// `sessionaction-1` is both.
+    fn is_of(&self, session_action_id: &str) -> bool {
+        let action = self.folder.split_once('_').map_or(self.folder, |(_time, action)| action);
+        let rest = action.strip_prefix(session_action_id);
+        rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
+    }
 }
 
 /// The outputs of a job, step or task: for each root one manifest, in which of several outputs of a file the one that was
@@ -131,7 +164,7 @@ pub async fn find_outputs(
     prefix: &str,
     context: &Context,
 ) -> Result<Vec<(Vec<u8>, Arc<Manifest>)>> {
-    let keys = output_keys(list_keys(store.as_ref(), bucket, prefix, context).await?, PerTask::Latest);
+    let keys = output_keys(list_keys(store.as_ref(), bucket, prefix, context).await?, prefix, PerTask::Latest);
     let fetched = fetch_with_roots(store, bucket, keys, context).await?;
     blocking(move || by_root(fetched).into_iter().map(|(root, fetched)| Ok((root, merge_by_time(fetched)?))).collect())
         .await
@@ -150,7 +183,8 @@ pub async fn find_session_action_outputs(
 ) -> Result<Vec<RootManifests>> {
     for prefix in prefixes {
         let mut keys = list_keys(store.as_ref(), bucket, prefix, context).await?;
-        keys.retain(|key| is_output_of_session_action(key, session_action_id));
+        let level = Level::of(prefix);
+        keys.retain(|key| Output::at(key, prefix, level).is_some_and(|output| output.is_of(session_action_id)));
         if !keys.is_empty() {
             let fetched = fetch_with_roots(store, bucket, keys, context).await?;
             let plain = |(root, list): (Vec<u8>, Vec<FetchedManifest>)| {
@@ -213,8 +247,10 @@ fn merge_by_time(mut fetched: Vec<FetchedManifest>) -> Result<Arc<Manifest>> {
 mod tests {
     use super::*;
 
-    fn chosen(keys: &[&str], per_task: PerTask) -> Vec<String> {
-        output_keys(keys.iter().map(|key| (*key).to_owned()).collect(), per_task)
+    const JOB: &str = "r/M/f/q/job-1/";
+
+    fn chosen(keys: &[&str], prefix: &str, per_task: PerTask) -> Vec<String> {
+        output_keys(keys.iter().map(|key| (*key).to_owned()).collect(), prefix, per_task)
     }
 
     #[test]
@@ -225,21 +261,69 @@ mod tests {
             "r/M/f/q/job-1/step-1/task-1/2023-02_b/i_output",
             "r/M/f/q/job-1/step-2/2023-01_c/h_output",
             "r/M/f/q/job-1/step-2/2023-02_c/h_output",
-            "r/M/f/q/Inputs/x_input",
         ];
-        assert_eq!(chosen(&keys, PerTask::Latest), [keys[3], keys[4], keys[1], keys[2]]);
-        assert_eq!(chosen(&keys, PerTask::All), [keys[3], keys[4], keys[0], keys[1], keys[2]]);
+        assert_eq!(chosen(&keys, JOB, PerTask::Latest), [keys[3], keys[4], keys[1], keys[2]]);
+        assert_eq!(chosen(&keys, JOB, PerTask::All), [keys[3], keys[4], keys[0], keys[1], keys[2]]);
     }
 
     #[test]
-    fn keys_match_as_the_pattern_says() {
-        for key in ["step-/x/output", "a/step-1/b/c/my_output_2", "step-1//output", "x\nstep-1/a/output"] {
-            assert!(is_output_of_step(key), "{key:?}");
+    fn a_root_prefix_may_have_any_words_in_it() {
+        for root in
+            ["night-task-data", "task-", "step-x/task-y", "my_output", "job-1/step-1/task-1", "a//b", "x\ny", "é/ü"]
+        {
+            let job = format!("{root}/Manifests/farm-1/queue-1/job-1/");
+            let step = format!("{job}step-1/");
+            let [old, new, other] =
+                ["task-1/2025-01_sa-1/h_output", "task-1/2025-02_sa-2/h_output", "task-2/2025-01_sa-1/h_output"]
+                    .map(|key| format!("{step}{key}"));
+            let chunk = format!("{step}2025-01_sa-3/h_output");
+            let keys = [&old, &new, &other, &chunk].map(String::as_str);
+            for prefix in [&job, &step] {
+                assert_eq!(
+                    chosen(&keys, prefix, PerTask::Latest),
+                    [&chunk, &new, &other].map(String::as_str),
+                    "{prefix}"
+                );
+            }
+            let task = format!("{step}task-1/");
+            assert_eq!(chosen(&keys, &task, PerTask::Latest), [new.as_str()], "{task}");
         }
-        for key in ["step-1/output", "step-1/a/outpu", "step-1\n/a/output", "stp-1/a/b/output"] {
-            assert!(!is_output_of_step(key), "{key:?}");
+    }
+
+    #[test]
+    fn what_is_no_output_manifest_in_its_place_is_left_out() {
+        let others = [
+            "r/M/f/q/job-1/",
+            "r/M/f/q/job-1/output",
+            "r/M/f/q/job-1/output/",
+            "r/M/f/q/job-1/step-1/output/",
+            "r/M/f/q/job-1/step-1/h_output",
+            "r/M/f/q/job-1/step-1/task-1/output/",
+            "r/M/f/q/job-1/step-1/task-1/h_output",
+            "r/M/f/q/job-1/step-1/task-1/2023-01_a/output/",
+            "r/M/f/q/job-1/step-1/task-1/2023-01_a/output_$folder$",
+            "r/M/f/q/job-1/step-1/task-1/2023-01_a_output/",
+            "r/M/f/q/job-1/step-1/task-1/2023-01_a_output/notes.txt",
+            "r/M/f/q/job-1/notes/step-1/2023-01_a/h_output",
+            "r/M/f/q/Inputs/step-1/2023-01_a/h_output",
+        ];
+        for key in others {
+            assert_eq!(chosen(&[key], JOB, PerTask::All), [""; 0], "{key}");
         }
-        assert!(is_output_of_session_action("t/2023_sessionaction-1-0/h_output", "sessionaction-1-0"));
-        assert!(!is_output_of_session_action("t/2023_sessionaction-1-1/h_output", "sessionaction-1-0"));
+        let key = "r/M/f/q/job-1/step-1/task-1/2023-01_a/h_output.json";
+        assert_eq!(chosen(&[key], JOB, PerTask::All), [key]);
+    }
+
+    #[test]
+    fn a_session_action_is_named_whole() {
+        let is_of = |key: &str, id| Output::at(key, "r/step-1/", Level::Step).is_some_and(|output| output.is_of(id));
+        assert!(is_of("r/step-1/task-1/2023_sessionaction-1-0/h_output", "sessionaction-1-0"));
+        assert!(is_of("r/step-1/2023_sessionaction-1-0/h_output", "sessionaction-1-0"));
+        assert!(!is_of("r/step-1/task-1/2023_sessionaction-1-1/h_output", "sessionaction-1-0"));
+        assert!(is_of("r/step-1/task-1/2023_sessionaction-1-0/h_output", "sessionaction-1"));
+        assert!(!is_of("r/step-1/task-1/2023_sessionaction-1-10/h_output", "sessionaction-1-1"));
+        assert!(!is_of("r/step-1/task-1/2023_sessionaction-10-1/h_output", "sessionaction-1"));
+        assert!(!is_of("r/step-1/task-1/2023_mysessionaction-1-1/h_output", "sessionaction-1-1"));
+        assert!(!is_of("r/step-1/task-1/2023_sessionaction-1-1/output/", "sessionaction-1-1"));
     }
 }

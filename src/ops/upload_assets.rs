@@ -20,6 +20,7 @@ use super::hash_files::{changed_files, forget};
 use super::lanes::{self, Queue, Stop};
 use crate::cache::HashCache;
 use crate::cache::s3_check_cache::{self, S3CheckCache};
+use crate::cache::uploads::UploadRecords;
 use crate::error::{Error, Result, S3Action};
 use crate::fs::open::{LinkPolicy, OpenedFile, SourceRoot};
 use crate::hash::ContentHash;
@@ -57,6 +58,8 @@ pub struct UploadRequest {
     pub document: Option<Document>,
     /// Objects that were seen in S3 before.
     pub check_cache: Option<Arc<S3CheckCache>>,
+    /// Which large uploads this machine has begun; without it, none is gone on with.
+    pub records: Option<UploadRecords>,
     /// Objects under way elsewhere in the process.
     pub flights: Flights,
     /// The rest.
@@ -173,8 +176,8 @@ impl Job {
         let limits = Limits::new(request.store.as_ref(), request.options.buffer_bytes);
         let mut uploader = Uploader::new(Arc::clone(&request.store), limits, context.clone())
             .asking_always(request.options.force_check);
-        if !request.options.resume_within.is_zero() {
-            uploader = uploader.resuming(&request.bucket, &request.cas_prefix, request.options.resume_within);
+        if let Some(records) = request.records.clone().filter(|_| !request.options.resume_within.is_zero()) {
+            uploader = uploader.resuming(records, request.options.resume_within);
         }
         let (seen, missed, unsent) = (Mutex::default(), Mutex::default(), Mutex::default());
         Ok(Self { request: request.clone(), uploader, source, seen, missed, unsent })

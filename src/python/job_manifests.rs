@@ -81,7 +81,7 @@ pub(crate) fn list_output_manifests(
     let per_task = if only_latest_per_task { PerTask::Latest } else { PerTask::All };
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
         let keys = list_keys(store.as_ref(), &bucket, &prefix, &context).await?;
-        Ok((!keys.is_empty()).then(|| output_keys(keys, per_task)))
+        Ok((!keys.is_empty()).then(|| output_keys(keys, &prefix, per_task)))
     };
     let convert = |py: Python<'_>, keys: Option<Vec<String>>| Ok(keys.into_pyobject(py)?.into_any().unbind());
     store.start(py, None, work, convert)

@@ -1,7 +1,7 @@
 //! Uploads from Python.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::pump::{Caller, Operation};
 use super::runtime::engine;
 use super::store::StoreArguments;
 use crate::cache::s3_check_cache::S3CheckCache;
+use crate::cache::uploads::UploadRecords;
 use crate::cache::{HashCache, default_folder};
 use crate::error::S3Action;
 use crate::fs::open::LinkPolicy;
@@ -103,6 +104,7 @@ pub(crate) fn upload(
     let cache_dir = request.check_cache_dir;
     let document = request.document.map(DocumentArguments::into_document);
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
+        let records = cache_dir.as_deref().and_then(|folder| UploadRecords::beside(some_folder(folder)));
         let check_cache = cache_dir.map(open_cache);
         let request = UploadRequest {
             store,
@@ -112,6 +114,7 @@ pub(crate) fn upload(
             cas_prefix,
             document,
             check_cache,
+            records,
             flights,
             options: upload_options,
         };
@@ -186,8 +189,12 @@ pub(crate) fn abort_stale_uploads(
 }
 
 fn open_cache(folder: PathBuf) -> Arc<S3CheckCache> {
-    let folder = Some(folder).filter(|folder| !folder.as_os_str().is_empty());
-    Arc::new(S3CheckCache::open(folder.as_deref()))
+    Arc::new(S3CheckCache::open(some_folder(&folder)))
+}
+
+/// An empty path stands for the default folder.
+fn some_folder(folder: &Path) -> Option<&Path> {
+    Some(folder).filter(|folder| !folder.as_os_str().is_empty())
 }
 
 /// Begins to ask S3 for some of the objects that the check cache has; gives whether all are there.
@@ -211,6 +218,7 @@ pub(crate) fn sample_check_cache(
             cas_prefix: place.1,
             document: None,
             check_cache: Some(open_cache(check_cache_dir)),
+            records: None,
             flights,
             options: UploadOptions::default(),
         };
@@ -275,7 +283,7 @@ pub(crate) fn put_local_file(
     store.start(py, tracker, work, |py, ()| Ok(py.None()))
 }
 
-/// Begins to ask whether an object is there; gives its size in bytes or `None`.
+/// Begins to ask whether an object is there; gives its size in bytes, -1 where S3 does not say it, or `None`.
 #[pyfunction]
 pub(crate) fn head_object(py: Python<'_>, store: StoreArguments, bucket: String, key: String) -> PyResult<Operation> {
     let work = async move |store: Arc<dyn ObjectStore>, _context: Context| {
@@ -284,7 +292,8 @@ pub(crate) fn head_object(py: Python<'_>, store: StoreArguments, bucket: String,
         store.head(&object).await
     };
     let convert = |py: Python<'_>, found: Option<crate::store::ObjectInfo>| {
-        Ok(found.map(|info| info.size_bytes).into_pyobject(py)?.into_any().unbind())
+        let size = |size: Option<u64>| size.and_then(|size| i64::try_from(size).ok()).unwrap_or(-1);
+        Ok(found.map(|info| size(info.size_bytes)).into_pyobject(py)?.into_any().unbind())
     };
     store.start(py, None, work, convert)
 }

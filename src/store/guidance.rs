@@ -3,6 +3,11 @@
 
 use crate::error::{S3Action, S3ServiceError};
 
+/// A lifecycle rule has moved the object: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html>. The
+/// reference sends people to look at their permissions.
+const ARCHIVED: &str = "The object is archived and can't be read until it is restored. Please restore it or submit the job again \
+                        after deleting it, and exclude job attachments from the bucket's lifecycle rules that archive objects.";
+
 /// What is known of an error reply.
 #[derive(Debug)]
 pub struct ErrorReply<'a> {
@@ -56,6 +61,7 @@ impl ErrorReply<'_> {
         match self.status_code {
             // S3 gives no reason to a HEAD; this is the usual one.
             400 if self.action == S3Action::CheckingIfObjectExists => Some(format!("{text}. Your AWS credentials may have expired.")),
+            403 if self.code == Some("InvalidObjectState") => Some(ARCHIVED.to_owned()),
             403 => Some(self.forbidden(text)),
             404 => not_found(self.action).map(str::to_owned),
             408 => Some(

@@ -113,6 +113,13 @@ impl MemoryStore {
         state.uploads.iter().map(|(id, upload)| (upload.named(id), upload.parts.len())).collect()
     }
 
+    /// Has an unfinished upload begun at another time.
+    pub fn set_initiated(&self, id: &str, initiated: SystemTime) {
+        if let Some(upload) = self.lock().uploads.get_mut(id) {
+            upload.initiated = initiated;
+        }
+    }
+
     /// Stores an object as it is.
     pub fn insert(&self, object: ObjectKey, body: impl Into<Bytes>) {
         let body = body.into();
@@ -149,6 +156,7 @@ impl MemoryStore {
         };
         match fault {
             Fault::Refused(status) => Err(asked.refused(status, code(status), "told to fail")),
+            Fault::RefusedWith(status, code) => Err(asked.refused(status, code, "told to fail")),
             Fault::Unreachable => Err(asked.lost("the connection was refused")),
             Fault::ReplyLost => {
                 // Done or refused, nobody learns of it.
@@ -221,8 +229,10 @@ impl MemoryStore {
                 etag: etag(&body),
                 size_bytes: body.len() as u64,
                 crc32: Some(crc32_text(&body)),
+                last_modified: None,
             };
-            known.parts.insert(number, (body, part.clone()));
+            let listed = UploadedPart { last_modified: Some(SystemTime::now()), ..part.clone() };
+            known.parts.insert(number, (body, listed));
             Ok(part)
         })
     }
@@ -243,7 +253,7 @@ impl MemoryStore {
                 return Err(beyond_the_end(object, &range, length));
             }
             let bytes = body.slice(start..end);
-            let length_bytes = bytes.len() as u64;
+            let length_bytes = Some(bytes.len() as u64);
             Ok(ObjectBody { info, length_bytes, chunks: fault.body(bytes, asked.lost("the connection was reset")) })
         })
     }
@@ -403,7 +413,7 @@ impl<'a> Asked<'a> {
 
 fn info(body: &Bytes, metadata: BTreeMap<String, String>) -> ObjectInfo {
     let last_modified = Some(SystemTime::now());
-    ObjectInfo { size_bytes: body.len() as u64, last_modified, etag: Some(etag(body)), metadata }
+    ObjectInfo { size_bytes: Some(body.len() as u64), last_modified, etag: Some(etag(body)), metadata }
 }
 
 /// What the client of S3 makes of an answer that has less than the range that was asked for.

@@ -2,7 +2,9 @@
 
 pub mod checksum;
 pub mod credentials;
+pub(crate) mod dates;
 pub mod guidance;
+pub mod listing;
 pub mod memory;
 pub mod s3;
 
@@ -65,8 +67,8 @@ impl ObjectKey {
 /// What S3 says of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectInfo {
-    /// The whole object's size in bytes.
-    pub size_bytes: u64,
+    /// The whole object's size in bytes, where the reply has it.
+    pub size_bytes: Option<u64>,
     /// When it was stored, at S3's resolution of one second.
     pub last_modified: Option<SystemTime>,
     /// Its entity tag, quoted as S3 sends it.
@@ -79,8 +81,9 @@ pub struct ObjectInfo {
 pub struct ObjectBody {
     /// What S3 says of the object.
     pub info: ObjectInfo,
-    /// How many bytes will come; fewer than the object's size where a range was asked for.
-    pub length_bytes: u64,
+    /// How many bytes will come; fewer than the object's size where a range was asked for. `None` where the server does not
+    /// say: the body then ends where it ends, and the caller checks what came.
+    pub length_bytes: Option<u64>,
     /// The bytes.
     pub chunks: Box<dyn Chunks>,
 }
@@ -161,6 +164,8 @@ pub struct UploadedPart {
     pub size_bytes: u64,
     /// CRC-32 as S3 gives it (base64), where the part carried one.
     pub crc32: Option<String>,
+    /// When S3 got it, where a listing said so.
+    pub last_modified: Option<SystemTime>,
 }
 
 /// One page of a listing.

@@ -12,10 +12,12 @@ use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
 /// How often a body that breaks off is asked for again. Requests that fail before their body are the store's to repeat.
 const ATTEMPTS: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// Longer than any manifest: one of ten million files has under 2 GB. A reply that promises more is not read.
+/// Longer than any manifest: one of ten million files has under 2 GB. A reply that promises or sends more is not read.
 const MOST_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Memory is taken for so much before anything has come: a reply's length is only what the network says.
 const FIRST_BYTES: u64 = 8 * 1024 * 1024;
+/// Room for a manifest whose length the server does not say: most have less.
+const UNKNOWN_LENGTH_BYTES: u64 = 1024 * 1024;
 
 /// An object in memory, and the room that it takes there until it is dropped.
 #[derive(Debug)]
@@ -55,19 +57,26 @@ pub async fn fetch_document(
 async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey) -> Result<Document> {
     let _permit = limits.request().await;
     let mut body = store.get(object, None, S3Action::DownloadingBinaryFile).await?;
-    if body.length_bytes > MOST_BYTES {
-        let (url, length) = (object.url(), body.length_bytes);
-        return Err(Error::Sync(format!("{url} has {length} bytes: no manifest has more than {MOST_BYTES}")));
+    let too_long = |length: u64| {
+        let url = object.url();
+        Error::Sync(format!("{url} has {length} bytes or more: no manifest has more than {MOST_BYTES}"))
+    };
+    let promised = body.length_bytes.unwrap_or(UNKNOWN_LENGTH_BYTES);
+    if promised > MOST_BYTES {
+        return Err(too_long(promised));
     }
-    let room = limits.bytes(body.length_bytes).await;
-    let mut text = Vec::with_capacity(usize::try_from(body.length_bytes.min(FIRST_BYTES)).unwrap_or_default());
+    let room = limits.bytes(promised).await;
+    let mut text = Vec::with_capacity(usize::try_from(promised.min(FIRST_BYTES)).unwrap_or_default());
     while let Some(piece) = body.chunks.next_chunk().await? {
         text.extend_from_slice(&piece);
+        if text.len() as u64 > MOST_BYTES {
+            return Err(too_long(text.len() as u64));
+        }
     }
     limits.report(store);
-    if text.len() as u64 == body.length_bytes {
+    let Some(length) = body.length_bytes.filter(|length| *length != text.len() as u64) else {
         return Ok(Document { info: body.info, text, room });
-    }
-    let details = format!("the body ended after {} of {} bytes", text.len(), body.length_bytes);
+    };
+    let details = format!("the body ended after {} of {length} bytes", text.len());
     Err(S3ClientError::new(S3Action::DownloadingBinaryFile, &object.bucket, &object.key, details).into())
 }

@@ -337,18 +337,23 @@ impl Downloader {
         let _permit = self.limits.request().await;
         let mut body = self.reply(download, object, None).await?;
         // Where nothing is checked, a body may be longer than the manifest says, but memory has an end.
-        if body.length_bytes > download.size_bytes.max(MOST_UNCHECKED_BYTES) {
-            return Err(Failure::Wrong(wrong_size(download, object, body.length_bytes)));
+        let expected = body.length_bytes.unwrap_or(download.size_bytes);
+        if expected > download.size_bytes.max(MOST_UNCHECKED_BYTES) {
+            return Err(Failure::Wrong(wrong_size(download, object, expected)));
         }
         let hasher = (self.verify == Verify::Hash).then(Hasher::new);
-        let mut receiving = Receiving::new(&self.buffers, &self.context.progress, body.length_bytes, hasher);
+        let mut receiving = Receiving::new(&self.buffers, &self.context.progress, expected, hasher);
         while let Some(piece) = self.next_piece(&mut body).await? {
             if !receiving.push(&piece) {
                 break;
             }
         }
         if !receiving.is_complete() {
-            return Err(self.broke_off(object, (receiving.received, body.length_bytes)));
+            return Err(match body.length_bytes {
+                Some(length) => self.broke_off(object, (receiving.received, length)),
+                // It came to its end, as far as anyone can tell.
+                None => Failure::Wrong(wrong_size(download, object, receiving.received)),
+            });
         }
         self.limits.report(self.store.as_ref());
         Ok(receiving.finish())
@@ -373,9 +378,11 @@ impl Downloader {
             Error::Integrity(_) => Failure::Wrong(error),
             _ => Failure::Final(error),
         })?;
-        if self.verify != Verify::Off && (body.length_bytes != expected || body.info.size_bytes != download.size_bytes)
-        {
-            return Err(Failure::Wrong(wrong_size(download, object, body.info.size_bytes)));
+        // Lengths that the server does not say are counted as they come.
+        let is_right = |length: Option<u64>, right: u64| length.is_none_or(|length| length == right);
+        let (length, size) = (body.length_bytes, body.info.size_bytes);
+        if self.verify != Verify::Off && !(is_right(length, expected) && is_right(size, download.size_bytes)) {
+            return Err(Failure::Wrong(wrong_size(download, object, size.or(length).unwrap_or_default())));
         }
         Ok(body)
     }

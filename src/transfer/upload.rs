@@ -1,6 +1,6 @@
 //! Getting one object into the store: sent once, hashed as it is sent, created only if it is right.
 
-mod leftovers;
+mod earlier;
 mod parts;
 
 use std::os::unix::fs::FileExt;
@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::leftovers::Leftovers;
+use self::earlier::Resuming;
 use super::PART_BYTES;
 use super::buffers::Buffers;
 use super::context::{Context, LogLevel};
 use super::limits::{Limits, RequestPermit};
 use super::tasks::blocking;
+use crate::cache::uploads::UploadRecords;
 use crate::error::{Error, Result, S3Action, SourceProblem};
 use crate::fs::open::OpenedFile;
 use crate::hash::{ContentHash, Hasher, hash_bytes};
@@ -96,7 +97,7 @@ pub struct Uploader {
     existing: Arc<ExistingShare>,
     /// Ask for every object before it is sent.
     always_asks: bool,
-    leftovers: Leftovers,
+    resuming: Resuming,
 }
 
 impl Uploader {
@@ -110,7 +111,7 @@ impl Uploader {
             context,
             existing: Arc::default(),
             always_asks: false,
-            leftovers: Leftovers::default(),
+            resuming: Resuming::default(),
         }
     }
 
@@ -121,10 +122,10 @@ impl Uploader {
         self
     }
 
-    /// The same, going on with large uploads below a prefix that were begun within this time and not finished.
+    /// The same, going on with large uploads that these records say were begun within this time and not finished.
     #[must_use]
-    pub fn resuming(mut self, bucket: &str, prefix: &str, within: Duration) -> Self {
-        self.leftovers = Leftovers::below(bucket, prefix, within);
+    pub fn resuming(mut self, records: UploadRecords, within: Duration) -> Self {
+        self.resuming = Resuming::new(records, within);
         self
     }
 
@@ -190,9 +191,11 @@ impl Uploader {
         let found = self.or_cancelled(self.store.head(&upload.object)).await??;
         self.limits.report(self.store.as_ref());
         let found = match found {
-            Some(info) if info.size_bytes == upload.size_bytes => Found::Right,
-            // An object of another size is not what its key says.
-            Some(info) => Found::OfSize(info.size_bytes),
+            // An object of another size is not what its key says. Of one whose size the server does not say, the key has to do.
+            Some(info) => match info.size_bytes.filter(|size| *size != upload.size_bytes) {
+                Some(size) => Found::OfSize(size),
+                None => Found::Right,
+            },
             None => Found::Nothing,
         };
         self.existing.note(found == Found::Right);

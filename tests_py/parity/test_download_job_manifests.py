@@ -231,6 +231,30 @@ def test_keys_of_output_manifests(farm):
     )
 
 
+@pytest.mark.parametrize("prefix", ["night-task-data", "task-", "step-x/task-y", "my_output"])
+def test_a_root_prefix_may_have_any_words_in_it_unlike_in_the_reference(job, monkeypatch, prefix):
+    monkeypatch.setattr("download.job.PREFIX", prefix)
+    job.output("step-1/task-1/2023-01-01T00:00:00.000000Z_sessionaction-1-0", {"a": b"old", "gone": b"1"})
+    job.output("step-1/task-1/2023-01-02T00:00:00.000000Z_sessionaction-1-1", {"a": b"new"})
+    job.output("step-1/task-2/2023-01-01T00:00:00.000000Z_sessionaction-1-2", {"b": b"2"})
+    job.output("step-2/2023-01-01T00:00:00.000000Z_sessionaction-1-10", {"c": b"3"})
+    # What S3's console makes for a folder ends the reference's call.
+    job.rig.put(job.bucket, f"{prefix}/Manifests/{'/'.join(IDS)}/step-1/task-1/output/", b"")
+    in_prefix = our_models.JobAttachmentS3Settings(s3BucketName=job.bucket, rootPrefix=prefix)
+
+    def paths(*ids, **options):
+        found = our_download.get_output_manifests_by_asset_root(in_prefix, *IDS, *ids, **options)
+        return sorted(
+            row.path for manifests in found.values() for manifest in manifests for row in manifest.paths
+        )
+
+    assert paths() == ["a", "b", "c"]
+    assert paths("step-1") == ["a", "b"]
+    assert paths("step-1", "task-1") == ["a"]
+    assert paths("step-2", "task-9", session_action_id="sessionaction-1-1") == [], "1-10 is another"
+    assert paths("step-2", "task-9", session_action_id="sessionaction-1-10") == ["c"]
+
+
 def test_paths_of_jobs_by_root(farm):
     first = farm.input("first", {"a": b"in", "only-in": b"3"})
     second = farm.input("second", {"more": b"4", "a": b"again"})

@@ -158,7 +158,7 @@ def test_a_large_upload_goes_on_from_its_parts(rig, rig_bucket, upload, stored, 
     # S3 stops answering in the middle; parts stay.
     fault = {"kind": "status", "status": 400, "code": "SomethingElse"}
     rig.rules(
-        {"operation": "UploadPart", "nth": [7], "fault": fault},
+        {"operation": "UploadPart", "skip": 6, "fault": fault},
         {"operation": "AbortMultipartUpload", "fault": {"kind": "status", "status": 403}},
     )
     with pytest.raises(Exception, match="SomethingElse"):

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use rusty_attachments::cache::uploads::{UploadPlace, UploadRecords};
+
 use super::*;
 
 /// What is uploaded below: a small file, one that is asked for first, one in parts.
@@ -61,8 +63,10 @@ async fn whichever_request_fails_nothing_wrong_is_stored_and_the_next_run_comple
 async fn whichever_request_and_all_after_it_fail_orphans_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = files(folder.path());
+    let whole = Arc::new(MemoryStore::new());
+    upload_assets(request(&whole, folder.path(), Arc::clone(&manifest)), &Context::new()).await.unwrap();
     for fault in [Fault::Refused(503), Fault::Unreachable, Fault::ReplyLost] {
-        for step in 1..=10 {
+        for step in 1..=whole.calls() {
             let store =
                 Arc::new(MemoryStore::failing(move |call| if call.number >= step { fault } else { Fault::None }));
             let (context, log) = logging();
@@ -77,7 +81,8 @@ async fn whichever_request_and_all_after_it_fail_orphans_are_named() {
 
 #[tokio::test]
 async fn an_upload_that_was_cut_off_goes_on_from_its_parts() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, caches) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let records = UploadRecords::beside(Some(caches.path()));
     // Large enough for its parts to be kept when S3 is what fails.
     let contents = bytes(9 * PART + 1, 5);
     let manifest = tree(folder.path(), &[("large", &contents)]);
@@ -85,7 +90,7 @@ async fn an_upload_that_was_cut_off_goes_on_from_its_parts() {
         if call.operation == Operation::CompleteMultipart { Fault::Unreachable } else { Fault::None }
     }));
     let (context, log) = logging();
-    let asked = request(&store, folder.path(), Arc::clone(&manifest));
+    let asked = UploadRequest { records: records.clone(), ..request(&store, folder.path(), Arc::clone(&manifest)) };
     upload_assets(asked, &context).await.unwrap_err();
     assert!(log.lock().unwrap().join("\n").contains("goes on from them"));
     let (left, parts) = store.uploads().remove(0);
@@ -98,7 +103,8 @@ async fn an_upload_that_was_cut_off_goes_on_from_its_parts() {
         Fault::None
     }));
     let (context, log) = logging();
-    upload_assets(request(&store, folder.path(), manifest), &context).await.unwrap();
+    let asked = UploadRequest { records, ..request(&store, folder.path(), manifest) };
+    upload_assets(asked, &context).await.unwrap();
     assert_eq!(*parts_sent.lock().unwrap(), 0, "S3 had all parts");
     assert!(log.lock().unwrap().join("\n").contains(&format!("Going on with upload {}", left.id)));
     assert_eq!(store.uploads(), []);
@@ -108,14 +114,18 @@ async fn an_upload_that_was_cut_off_goes_on_from_its_parts() {
 
 #[tokio::test]
 async fn parts_that_are_not_the_files_are_sent_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, caches) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let records = UploadRecords::beside(Some(caches.path())).unwrap();
     let contents = bytes(2 * PART + 1, 5);
     let manifest = tree(folder.path(), &[("large", &contents)]);
     let store = Arc::new(MemoryStore::new());
     let left = store.create_multipart(&key_of(&contents)).await.unwrap();
     store.upload_part(&left, 1, bytes(PART, 99).into()).await.unwrap();
     store.upload_part(&left, 2, contents[PART..2 * PART].to_vec().into()).await.unwrap();
-    upload_assets(request(&store, folder.path(), manifest), &Context::new()).await.unwrap();
+    let place = UploadPlace { store: store.place(), bucket: BUCKET, key: &key_of(&contents).key };
+    records.take(place).unwrap().write(&left.id).unwrap();
+    let asked = UploadRequest { records: Some(records), ..request(&store, folder.path(), manifest) };
+    upload_assets(asked, &Context::new()).await.unwrap();
     assert_eq!(store.objects()[&key_of(&contents)], contents);
     assert_eq!(store.uploads(), []);
 }

@@ -85,11 +85,13 @@ def _add_output_manifests_from_s3(
     actions = {action["sessionActionId"]: action for action in lacking}
     folder = f"{settings.rootPrefix}/{S3_MANIFEST_FOLDER_NAME}/"
     for key in keys:
-        found = SESSION_ACTION_ID_FROM_KEY_RE.search(key)
+        # What a key is follows from its place behind the prefix, which may have any words in it.
+        below, _, name = key[len(prefix) :].rpartition("/")
+        found = SESSION_ACTION_ID_FROM_KEY_RE.search(f"{below}/")
         named = f"Job attachments manifest key for job {job['name']} ({job['jobId']})"
         if not found:
             raise RuntimeError(f"{named} lacks a session action id")
-        place = next((place for place, name in enumerate(hashes) if name in key), None)
+        place = next((place for place, root in enumerate(hashes) if root in name), None)
         if place is None:
             raise RuntimeError(
                 f"{named} does not contain any of the rootPath hashes {', '.join(hashes)}: {key}"

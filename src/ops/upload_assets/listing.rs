@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::{Job, LOGGER};
 use crate::error::{Error, Result};
 use crate::hash::ContentHash;
+use crate::store::listing::Listing;
 use crate::store::{ListPage, ListRequest};
 use crate::transfer::context::LogLevel;
 
@@ -89,15 +90,14 @@ impl Job {
     }
 
     /// A listing to its end, from its beginning or from where a page ended.
-    async fn rest(self: Arc<Self>, prefix: String, mut continuation: Option<String>) -> Result<Vec<ContentHash>> {
+    async fn rest(self: Arc<Self>, prefix: String, continuation: Option<String>) -> Result<Vec<ContentHash>> {
         let mut hashes = Vec::new();
+        let mut listing = Listing::new(self.request.store.as_ref(), self.asked(&prefix, continuation.as_deref()));
         loop {
-            let page = self.page(&prefix, continuation.as_deref()).await?;
+            let permit = self.uploader.limits.request().await;
+            let Some(page) = listing.next_page().await? else { return Ok(hashes) };
+            drop(permit);
             hashes.extend(self.hashes(&page));
-            continuation = page.continuation;
-            if continuation.is_none() {
-                return Ok(hashes);
-            }
         }
     }
 
@@ -108,8 +108,11 @@ impl Job {
 
     async fn page(&self, prefix: &str, continuation: Option<&str>) -> Result<ListPage> {
         let _permit = self.uploader.limits.request().await;
-        let request = ListRequest { bucket: &self.request.bucket, prefix, delimiter: Some(DELIMITER), continuation };
-        self.request.store.list(request).await
+        self.request.store.list(self.asked(prefix, continuation)).await
+    }
+
+    fn asked<'a>(&'a self, prefix: &'a str, continuation: Option<&'a str>) -> ListRequest<'a> {
+        ListRequest { bucket: &self.request.bucket, prefix, delimiter: Some(DELIMITER), continuation }
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Fault {
     None,
     /// It is refused with this HTTP status, and nothing is done.
     Refused(u16),
+    /// The same with this code of S3's.
+    RefusedWith(u16, &'static str),
     /// No connection: nothing is done.
     Unreachable,
     /// It is done, but the reply does not arrive.
@@ -62,7 +64,7 @@ impl Fault {
         let mut body = body.clone();
         if self == Self::ObjectShort {
             body.truncate(body.len().saturating_sub(1));
-            info.size_bytes = body.len() as u64;
+            info.size_bytes = Some(body.len() as u64);
         }
         (body, info)
     }

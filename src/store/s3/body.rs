@@ -18,7 +18,7 @@ pub(super) struct SdkChunks {
     object: ObjectKey,
     action: S3Action,
     stall_limit: Duration,
-    /// How many bytes are still to come.
+    /// How many bytes are still to come; without an end where nobody knows.
     missing: u64,
     /// How long the body was waited for since the last count of its bytes, and how many came. What the caller does in
     /// between takes no time here.
@@ -28,12 +28,20 @@ pub(super) struct SdkChunks {
 
 impl SdkChunks {
     pub(super) fn new(
-        (body, length_bytes): (ByteStream, u64),
+        (body, length_bytes): (ByteStream, Option<u64>),
         (object, action): (&ObjectKey, S3Action),
         stall_limit: Duration,
     ) -> Self {
         let object = object.clone();
-        Self { body, object, action, stall_limit, missing: length_bytes, waited: Duration::ZERO, received: 0 }
+        Self {
+            body,
+            object,
+            action,
+            stall_limit,
+            missing: length_bytes.unwrap_or(u64::MAX),
+            waited: Duration::ZERO,
+            received: 0,
+        }
     }
 
     fn fail(&self, details: String) -> Error {

@@ -2,15 +2,16 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::refusals::Refusals;
 use crate::store::Conditions;
 
 /// What is known of one endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    /// Unset once the endpoint has rejected `x-amz-checksum-xxhash128`.
-    takes_xxhash: AtomicBool,
+    /// What it refuses of what requests can do without.
+    pub(super) refusals: Refusals,
     conditions: AtomicU8,
     /// What the callers have not been told yet.
     notices: Mutex<Vec<String>>,
@@ -24,17 +25,7 @@ impl Endpoint {
     /// S3 itself obeys conditions; of another server nobody knows.
     pub(super) fn new(is_aws: bool) -> Self {
         let conditions = if is_aws { OBEYED } else { UNKNOWN };
-        Self { takes_xxhash: AtomicBool::new(true), conditions: AtomicU8::new(conditions), notices: Mutex::default() }
-    }
-
-    pub(super) fn takes_xxhash(&self) -> bool {
-        self.takes_xxhash.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn rejects_xxhash(&self) {
-        if self.takes_xxhash.swap(false, Ordering::Relaxed) {
-            self.notice("The S3 endpoint rejects x-amz-checksum-xxhash128; uploads go without it.".to_owned());
-        }
+        Self { refusals: Refusals::default(), conditions: AtomicU8::new(conditions), notices: Mutex::default() }
     }
 
     pub(super) fn conditions(&self) -> Conditions {
@@ -54,6 +45,11 @@ impl Endpoint {
         if !obeyed {
             self.notice("The S3 endpoint does not obey If-None-Match; uploads ask first what is there.".to_owned());
         }
+    }
+
+    /// The endpoint refuses `If-None-Match`; that is told elsewhere.
+    pub(super) fn conditions_are_refused(&self) {
+        self.conditions.store(UNUSABLE, Ordering::Relaxed);
     }
 
     pub(super) fn notice(&self, text: String) {

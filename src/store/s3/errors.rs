@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
 use aws_sdk_s3::config::interceptors::InterceptorContext;
+use aws_sdk_s3::config::interceptors::{BeforeDeserializationInterceptorContextMut, FinalizerInterceptorContextRef};
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterce
 use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
 use aws_smithy_runtime_api::http::Response;
 
-use super::S3Store;
+use super::{S3Store, replies};
 use crate::error::{Error, S3Action, S3ClientError};
 use crate::store::ObjectKey;
 use crate::store::guidance::ErrorReply;
@@ -57,7 +57,7 @@ impl Signals {
     }
 }
 
-/// Reads every attempt's outcome; adds the reference's words to the user agent.
+/// Reads every attempt's outcome; adds the reference's words to the user agent; makes replies such that the SDK reads them.
 #[derive(Debug)]
 pub(super) struct SignalsInterceptor(pub(super) Arc<Signals>);
 
@@ -79,6 +79,16 @@ impl Intercept for SignalsInterceptor {
         let headers = context.request_mut().headers_mut();
         let agent = format!("{}{USER_AGENT}", headers.get("user-agent").unwrap_or_default());
         headers.insert("user-agent", agent);
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        replies::tidy(context.response_mut());
         Ok(())
     }
 

@@ -5,9 +5,13 @@ mod config;
 mod endpoint;
 mod errors;
 mod identity;
+mod listings;
 mod multipart;
 mod objects;
 mod redirect;
+mod refusals;
+mod replies;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -129,10 +133,6 @@ impl S3Store {
 
     fn owner(&self) -> Option<String> {
         self.expected_owner.clone().filter(|_| self.options.check_bucket_owner)
-    }
-
-    fn sends_xxhash(&self) -> bool {
-        self.options.checksums && self.endpoint.takes_xxhash()
     }
 }
 

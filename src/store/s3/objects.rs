@@ -1,11 +1,12 @@
-//! HEAD, GET, PUT and listings.
+//! HEAD, GET and PUT.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
@@ -14,9 +15,10 @@ use aws_smithy_types::base64;
 
 use super::body::SdkChunks;
 use super::errors::{Asked, Failure};
+use super::refusals::{Extra, Extras};
 use super::{S3Store, sdk_metadata};
 use crate::error::{Error, IntegrityError, Result, S3Action};
-use crate::store::{Conditions, ListPage, ListRequest, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest};
+use crate::store::{Conditions, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest};
 
 /// From this size on, a body's signature costs more than it protects: the checksum header is signed, the body is not.
 const UNSIGNED_FROM_BYTES: usize = 64 * 1024;
@@ -81,7 +83,7 @@ impl S3Store {
         };
         match self.send(asked, 0, request).await {
             Ok(answer) => Ok(Some(ObjectInfo {
-                size_bytes: unsigned(answer.content_length()),
+                size_bytes: answer.content_length().and_then(unsigned),
                 last_modified: answer.last_modified().and_then(system_time),
                 etag: answer.e_tag().map(str::to_owned),
                 metadata: metadata(answer.metadata()),
@@ -104,12 +106,12 @@ impl S3Store {
             builder.set_range(header.clone()).set_expected_bucket_owner(self.owner()).send()
         };
         let answer = self.send(asked, 0, request).await.map_err(|failure| failure.error)?;
-        let length_bytes = unsigned(answer.content_length());
+        let length_bytes = answer.content_length().and_then(unsigned);
         if let Some(range) = &range {
             check_range(object, range, answer.content_range(), length_bytes)?;
         }
         let info = ObjectInfo {
-            size_bytes: answer.content_range().and_then(total_of_range).unwrap_or(length_bytes),
+            size_bytes: if range.is_some() { answer.content_range().and_then(total_of_range) } else { length_bytes },
             last_modified: answer.last_modified().and_then(system_time),
             etag: answer.e_tag().map(str::to_owned),
             metadata: metadata(answer.metadata()),
@@ -119,46 +121,51 @@ impl S3Store {
     }
 
     pub(super) async fn put_object(&self, request: PutRequest<'_>) -> Result<PutOutcome> {
-        let mut headers = PutHeaders {
-            hash: request.xxh128.is_some() && self.sends_xxhash(),
-            condition: request.if_absent && self.endpoint.conditions() != Conditions::Unusable,
+        let has_hash =
+            request.xxh128.is_some() && self.endpoint.refusals.may_use(&request.object.bucket, Extra::XxHash);
+        let is_conditional = request.if_absent && self.endpoint.conditions() != Conditions::Unusable;
+        let wanted = Extras::NONE
+            .with(Extra::XxHash, self.options.checksums && has_hash)
+            .with(Extra::Crc32, self.options.checksums && !has_hash)
+            .with(Extra::Condition, is_conditional)
+            .with(Extra::UnsignedBody, request.body.len() >= UNSIGNED_FROM_BYTES);
+        let conditional = AtomicBool::new(false);
+        let put = |extras: Extras| {
+            conditional.store(extras.has(Extra::Condition), Ordering::Relaxed);
+            self.put_once(&request, extras)
         };
-        let mut outcome = self.put_once(&request, headers).await;
-        if let Err(failure) = &outcome {
-            let hash_may_be_unknown = headers.hash && is_rejected_header(failure);
-            let condition_may_be_unknown = headers.condition && is_unknown_condition(failure);
-            if hash_may_be_unknown {
-                headers.hash = false;
-                outcome = self.put_once(&request, headers).await;
-                // Only what comes through without the header shows that the header was the trouble.
-                if outcome.is_ok() {
-                    self.endpoint.rejects_xxhash();
-                }
-            }
-            if condition_may_be_unknown && outcome.is_err() {
-                headers.condition = false;
-                outcome = self.put_once(&request, headers).await;
-                if outcome.is_ok() {
-                    self.endpoint.note_conditions(false);
-                }
-            }
-        }
-        match outcome {
+        match self.with_extras(&request.object.bucket, wanted, put).await {
             Ok(()) => Ok(PutOutcome::Created),
-            Err(failure) if headers.condition && failure.status == Some(412) => {
-                self.endpoint.note_conditions(true);
-                Ok(PutOutcome::AlreadyThere)
+            Err(failure) if failure.status == Some(412) && conditional.load(Ordering::Relaxed) => {
+                if self.is_there(request.object).await? {
+                    return Ok(PutOutcome::AlreadyThere);
+                }
+                let put = |extras: Extras| self.put_once(&request, extras);
+                let outcome = self.with_extras(&request.object.bucket, wanted.without(Extra::Condition), put).await;
+                outcome.map(|()| PutOutcome::Created).map_err(|failure| failure.error)
             }
             Err(failure) => Err(failure.error),
         }
     }
 
-    async fn put_once(&self, request: &PutRequest<'_>, headers: PutHeaders) -> Result<(), Failure> {
+    /// After a 412: whether something is there. The first time an endpoint says so it is asked; one that answers 412 to the
+    /// header as such would otherwise be believed to have everything.
+    pub(super) async fn is_there(&self, object: &ObjectKey) -> Result<bool> {
+        if self.endpoint.conditions() == Conditions::Obeyed {
+            return Ok(true);
+        }
+        let is_there = self.head_object(object).await?.is_some();
+        self.endpoint.note_conditions(is_there);
+        Ok(is_there)
+    }
+
+    async fn put_once(&self, request: &PutRequest<'_>, extras: Extras) -> Result<(), Failure> {
         let asked = Asked::object(request.action, "PutObject", request.object);
         let length = request.body.len();
-        let hash = request.xxh128.filter(|_| headers.hash).map(base64::encode);
+        let hash = request.xxh128.filter(|_| extras.has(Extra::XxHash)).map(base64::encode);
         let conflicts = AtomicU32::new(0);
-        let condition = |conflicts| (headers.condition && conflicts < MOST_CONFLICTS).then(|| "*".to_owned());
+        let condition =
+            |conflicts| (extras.has(Extra::Condition) && conflicts < MOST_CONFLICTS).then(|| "*".to_owned());
         let send = || async {
             let builder = self
                 .client(&request.object.bucket)
@@ -171,11 +178,19 @@ impl S3Store {
                 .set_if_none_match(condition(conflicts.load(Ordering::Relaxed)))
                 .set_expected_bucket_owner(self.owner())
                 .body(ByteStream::from(request.body.clone()));
-            if length < UNSIGNED_FROM_BYTES {
+            let has_checksum = extras.has(Extra::XxHash) || extras.has(Extra::Crc32);
+            if length < UNSIGNED_FROM_BYTES && has_checksum {
                 return builder.send().await;
             }
-            let timeouts = aws_sdk_s3::config::Builder::new().timeout_config(bulk_timeouts(length));
-            builder.customize().disable_payload_signing().config_override(timeouts).send().await
+            let mut settings = aws_sdk_s3::config::Builder::new();
+            if !has_checksum {
+                settings = settings.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+            }
+            if length < UNSIGNED_FROM_BYTES {
+                return builder.customize().config_override(settings).send().await;
+            }
+            let builder = builder.customize().config_override(settings.timeout_config(bulk_timeouts(length)));
+            if extras.has(Extra::UnsignedBody) { builder.disable_payload_signing() } else { builder }.send().await
         };
         loop {
             match self.send(asked, length, send).await {
@@ -191,39 +206,6 @@ impl S3Store {
             }
         }
     }
-
-    pub(super) async fn list_objects(&self, request: ListRequest<'_>) -> Result<ListPage> {
-        let asked = Asked {
-            action: S3Action::ListingBucketContents,
-            operation: "ListObjectsV2",
-            bucket: request.bucket,
-            key: request.prefix,
-        };
-        let send = || {
-            let builder = self.client(request.bucket).list_objects_v2().bucket(request.bucket).prefix(request.prefix);
-            builder
-                .set_delimiter(request.delimiter.map(str::to_owned))
-                .set_continuation_token(request.continuation.map(str::to_owned))
-                .set_expected_bucket_owner(self.owner())
-                .send()
-        };
-        let answer = self.send(asked, 0, send).await.map_err(|failure| failure.error)?;
-        let objects = answer.contents.unwrap_or_default().into_iter().filter_map(|object| {
-            let info = ObjectInfo {
-                size_bytes: unsigned(object.size),
-                last_modified: object.last_modified.as_ref().and_then(system_time),
-                etag: object.e_tag,
-                metadata: BTreeMap::new(),
-            };
-            Some((object.key?, info))
-        });
-        let prefixes = answer.common_prefixes.unwrap_or_default().into_iter().filter_map(|prefix| prefix.prefix);
-        Ok(ListPage {
-            objects: objects.collect(),
-            common_prefixes: prefixes.collect(),
-            continuation: answer.next_continuation_token,
-        })
-    }
 }
 
 /// Attempt and read time-outs for a body of this size.
@@ -236,27 +218,11 @@ fn transfer_time(bytes: usize) -> Duration {
     Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
 }
 
-/// What a PUT carries that not every server knows.
-#[derive(Debug, Clone, Copy)]
-struct PutHeaders {
-    hash: bool,
-    condition: bool,
-}
-
-/// A 400 or 501 as servers answer to headers that they don't know. An integrity failure (`BadDigest`) is no reason to leave
-/// the check out.
-fn is_rejected_header(failure: &Failure) -> bool {
-    failure.status == Some(501) || failure.is_code(&["InvalidRequest", "InvalidArgument", "NotImplemented"])
-}
-
-pub(super) fn is_unknown_condition(failure: &Failure) -> bool {
-    failure.status == Some(501) || failure.is_code(&["NotImplemented"])
-}
-
 /// A server that ignores `Range` sends the whole object; its bytes must not be taken for the range's.
-fn check_range(object: &ObjectKey, range: &Range<u64>, header: Option<&str>, length: u64) -> Result<()> {
+fn check_range(object: &ObjectKey, range: &Range<u64>, header: Option<&str>, length: Option<u64>) -> Result<()> {
     let expected = format!("bytes {}-{}/", range.start, range.end.saturating_sub(1));
-    if header.is_some_and(|header| header.starts_with(&expected)) && length == range.end - range.start {
+    let is_length = length.is_none_or(|length| length == range.end - range.start);
+    if header.is_some_and(|header| header.starts_with(&expected)) && is_length {
         return Ok(());
     }
     let error = IntegrityError {
@@ -272,11 +238,12 @@ fn total_of_range(header: &str) -> Option<u64> {
     header.rsplit_once('/')?.1.parse().ok()
 }
 
-fn unsigned(length: Option<i64>) -> u64 {
-    length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0)
+/// A length that can be one.
+fn unsigned(length: i64) -> Option<u64> {
+    u64::try_from(length).ok()
 }
 
-pub(super) fn system_time(time: &DateTime) -> Option<SystemTime> {
+fn system_time(time: &DateTime) -> Option<SystemTime> {
     SystemTime::try_from(*time).ok()
 }
 

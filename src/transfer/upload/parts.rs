@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
-use super::{LOGGER, ObjectUpload, Sent, Uploader, cancelled, changed, open, read_and_hash};
+use super::earlier::forget;
+use super::{Found, LOGGER, ObjectUpload, Sent, Uploader, cancelled, changed, open, read_and_hash};
 use crate::error::{Error, Result};
 use crate::fs::open::OpenedFile;
 use crate::hash::Hasher;
@@ -47,12 +48,25 @@ impl Parts {
 
 impl Uploader {
     pub(super) async fn put_in_parts(&self, upload: &ObjectUpload, if_absent: bool) -> Result<Sent> {
-        let mut earlier = if upload.replace { None } else { self.earlier_parts(upload).await? };
+        let mut record = if upload.replace { None } else { self.record(&upload.object).await };
+        let mut earlier = self.earlier(upload, record.as_ref()).await?;
         let mut beginnings = 0;
         loop {
-            let parts = match earlier.take() {
-                Some(parts) => parts,
-                None => Parts::new(self.begin(upload).await?),
+            let is_earlier = earlier.is_some();
+            let parts = if let Some(earlier) = earlier.take() {
+                Parts { known: earlier.known, ..Parts::new(earlier.multipart) }
+            } else {
+                let multipart = match self.begin(upload).await {
+                    Ok(multipart) => multipart,
+                    Err(error) => {
+                        forget(record).await;
+                        return Err(error);
+                    }
+                };
+                if let Some(taken) = record.take() {
+                    record = self.write_record(taken, &multipart).await;
+                }
+                Parts::new(multipart)
             };
             beginnings += 1;
             let parts = Arc::new(parts);
@@ -61,22 +75,25 @@ impl Uploader {
                 self.context.progress.take_back_bytes(parts.counted_bytes.load(Ordering::Relaxed));
             }
             match outcome {
-                // Someone else has completed or dropped this upload.
-                Err(error) if error.status_code() == Some(404) && beginnings < MOST_BEGINNINGS => {
-                    self.context.log(LogLevel::Debug, LOGGER, || {
-                        let (id, url) = (&parts.multipart.id, upload.object.url());
-                        format!("Upload {id} of {url} is gone; it is begun anew ({error})")
-                    });
+                Err(error) if beginnings < MOST_BEGINNINGS && may_begin_anew(&error, is_earlier) => {
+                    if let Some(sent) = self.after_its_end(upload, &parts.multipart, &error).await? {
+                        forget(record).await;
+                        return Ok(sent);
+                    }
                 }
                 Err(error) => {
-                    self.end_failed(upload, &parts.multipart, &error).await;
+                    if self.end_failed(upload, &parts.multipart, (&error, record.is_some())).await {
+                        forget(record).await;
+                    }
                     return Err(error);
                 }
-                Ok(Sent::AlreadyThere) => {
-                    self.abort(&parts.multipart).await;
-                    return Ok(Sent::AlreadyThere);
+                Ok(sent) => {
+                    if sent == Sent::AlreadyThere && !self.abort(&parts.multipart).await {
+                        return Ok(sent); // its record stays: the next upload of the object drops it
+                    }
+                    forget(record).await;
+                    return Ok(sent);
                 }
-                Ok(Sent::Uploaded) => return Ok(Sent::Uploaded),
             }
         }
     }
@@ -86,26 +103,23 @@ impl Uploader {
         self.complete(upload, &parts.multipart, &sent, if_absent).await
     }
 
-    /// An unfinished upload of the same object whose parts can be compared with the file's.
-    async fn earlier_parts(&self, upload: &ObjectUpload) -> Result<Option<Parts>> {
-        let Some(multipart) = self.leftover(&upload.object).await? else { return Ok(None) };
-        let listed = {
-            let _permit = self.or_cancelled(self.request()).await?;
-            self.or_cancelled(self.store.list_parts(&multipart)).await?
-        };
-        // Without the right to list parts, or after someone else has ended the upload, there is nothing to go on from.
-        let Ok(listed) = listed else { return Ok(None) };
-        let part_bytes = part_size(upload.size_bytes);
-        let fits = |part: &UploadedPart| part.crc32.is_some() && part.size_bytes <= part_bytes;
-        if listed.is_empty() || !listed.iter().all(fits) {
-            return Ok(None);
-        }
-        self.context.log(LogLevel::Info, LOGGER, || {
-            let (id, url, count) = (&multipart.id, upload.object.url(), listed.len());
-            format!("Going on with upload {id} of {url}, of which S3 has {count} parts")
+    /// After someone else has ended an upload, or S3 will not make an object of the parts of an earlier call: what was sent, if
+    /// the object is there by now. Otherwise it is begun anew.
+    async fn after_its_end(
+        &self,
+        upload: &ObjectUpload,
+        multipart: &MultipartUpload,
+        error: &Error,
+    ) -> Result<Option<Sent>> {
+        self.context.log(LogLevel::Debug, LOGGER, || {
+            let (id, url) = (&multipart.id, upload.object.url());
+            format!("Upload {id} of {url} can't be gone on with ({error})")
         });
-        let known = listed.into_iter().map(|part| (part.number, part)).collect();
-        Ok(Some(Parts { multipart, known, counted_bytes: AtomicU64::new(0) }))
+        if error.status_code() != Some(404) {
+            self.abort(multipart).await;
+        }
+        let is_there = !upload.replace && self.look(upload).await? == Found::Right;
+        Ok(is_there.then_some(Sent::AlreadyThere))
     }
 
     /// Begins an upload. A call that is cancelled meanwhile waits a moment to learn of it, so that it can be dropped.
@@ -232,19 +246,25 @@ impl Uploader {
             return Err(error);
         }
         match self.or_cancelled(self.store.head(&upload.object)).await? {
-            Ok(Some(info)) if info.size_bytes == upload.size_bytes => Ok(Sent::Uploaded),
+            Ok(Some(info)) if info.size_bytes.is_none_or(|size| size == upload.size_bytes) => Ok(Sent::Uploaded),
             _ => Err(error),
         }
     }
 
-    /// What becomes of an upload that failed: its parts are dropped, unless it was S3 that failed and they are many.
-    async fn end_failed(&self, upload: &ObjectUpload, multipart: &MultipartUpload, error: &Error) {
+    /// What becomes of an upload that failed: its parts are dropped, unless it was S3 that failed, they are many, and there is
+    /// a record to go on from. Gives whether they were dropped.
+    async fn end_failed(
+        &self,
+        upload: &ObjectUpload,
+        multipart: &MultipartUpload,
+        (error, has_record): (&Error, bool),
+    ) -> bool {
         let is_outage = match error {
             Error::S3Client(_) => true,
             Error::S3Service(error) => error.status_code >= 500,
             _ => false,
         };
-        if is_outage && !upload.replace && upload.size_bytes >= KEPT_FROM_BYTES {
+        if is_outage && has_record && upload.size_bytes >= KEPT_FROM_BYTES {
             self.context.log(LogLevel::Warning, LOGGER, || {
                 let (id, url) = (&multipart.id, upload.object.url());
                 format!(
@@ -252,16 +272,18 @@ impl Uploader {
                      goes on from them; abort_stale_uploads() removes them"
                 )
             });
-            return;
+            return false;
         }
-        self.abort(multipart).await;
+        self.abort(multipart).await
     }
 
-    /// Drops an unfinished upload. What can't be dropped is named in the log: it costs storage until it is.
-    async fn abort(&self, multipart: &MultipartUpload) {
+    /// Drops an unfinished upload; gives whether it is gone. What can't be dropped is named in the log: it costs storage until
+    /// it is.
+    pub(super) async fn abort(&self, multipart: &MultipartUpload) -> bool {
         let patience = if self.context.cancel.is_cancelled() { CANCELLED_PATIENCE } else { FAILED_PATIENCE };
         let outcome = tokio::time::timeout(patience, self.store.abort_multipart(multipart)).await;
-        if let Err(error) = outcome.unwrap_or_else(|_| Err(Error::Sync("no answer in time".to_owned()))) {
+        let outcome = outcome.unwrap_or_else(|_| Err(Error::Sync("no answer in time".to_owned())));
+        if let Err(error) = &outcome {
             self.context.log(LogLevel::Warning, LOGGER, || {
                 format!(
                     "The unfinished upload {} of {} could not be dropped: {error}",
@@ -270,11 +292,21 @@ impl Uploader {
                 )
             });
         }
+        outcome.is_ok()
     }
 }
 
+/// Whether an upload is over through no fault of the file: someone else has completed or dropped it, or S3 has other parts of
+/// an earlier call's upload than it listed.
+fn may_begin_anew(error: &Error, is_earlier: bool) -> bool {
+    const OTHER_PARTS: &[&str] = &["InvalidPart", "InvalidPartOrder", "EntityTooSmall"];
+    let code = if let Error::S3Service(error) = error { error.code.as_deref() } else { None };
+    let are_others = is_earlier && code.is_some_and(|code| OTHER_PARTS.contains(&code));
+    error.status_code() == Some(404) || are_others
+}
+
 /// The part size for an object, so that 10,000 parts suffice.
-fn part_size(size_bytes: u64) -> u64 {
+pub(super) fn part_size(size_bytes: u64) -> u64 {
     const STEP: u64 = 1024 * 1024;
     PART_BYTES.max(size_bytes.div_ceil(MAX_PARTS).div_ceil(STEP) * STEP)
 }
