@@ -38,7 +38,8 @@ class Kit:
         return import_module(f"{self.package}.{name}")
 
     def settings(self) -> Any:
-        return self.module("models").JobAttachmentS3Settings(s3BucketName=self["bucket"], rootPrefix="root")
+        prefix = self["prefix"] or "root"
+        return self.module("models").JobAttachmentS3Settings(s3BucketName=self["bucket"], rootPrefix=prefix)
 
     def go_on(self, report: Any) -> bool:
         """A callback's answer."""
@@ -309,6 +310,24 @@ def download_each(kit: Kit) -> Any:
     return outcomes
 
 
+def outputs(kit: Kit) -> Any:
+    """The paths of a job's outputs, by root."""
+    module = kit.module("download")
+    found = module.get_job_output_paths_by_asset_root(kit.settings(), FARM, QUEUE, "job-1")
+    return {
+        root: [row.path for rows in group.files_by_hash_alg.values() for row in rows]
+        for root, group in found.items()
+    }
+
+
+def abort_stale_uploads(kit: Kit) -> Any:
+    """Drops what nobody has finished; ours alone."""
+    uploader = kit.module("upload").S3AssetUploader(
+        s3_max_pool_connections=50, small_file_threshold_multiplier=20
+    )
+    return uploader.abort_stale_uploads(kit.settings())
+
+
 def decode_each(kit: Kit) -> Any:
     """Decodes, and encodes again, one manifest after the other; what became of each."""
     outcomes = []
@@ -456,6 +475,8 @@ VERBS = {
         manifest_snapshot,
         submit_with_local_manifests,
         download_each,
+        outputs,
+        abort_stale_uploads,
         decode_each,
         download_after_fork,
         download_in_pool,
