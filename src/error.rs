@@ -31,6 +31,10 @@ pub enum Error {
     #[error(transparent)]
     S3Client(Box<S3ClientError>),
 
+    /// The AWS configuration can't be used: a variable, a profile, a certificate, a proxy.
+    #[error(transparent)]
+    Configuration(Box<ConfigurationError>),
+
     /// The caller asked to stop. The text is the reference's ("File upload cancelled.", …).
     #[error("{0}")]
     Cancelled(String),
@@ -182,6 +186,23 @@ impl S3ClientError {
     }
 }
 
+/// A mistake in the AWS configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("The AWS configuration can't be used: {place}: {problem}.")]
+pub struct ConfigurationError {
+    /// Where it is: a variable, a profile and its file, a bundle of certificates.
+    pub place: String,
+    /// What is wrong there. Never a secret.
+    pub problem: String,
+}
+
+impl ConfigurationError {
+    /// One mistake.
+    pub fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { place: place.into(), problem: problem.into() }
+    }
+}
+
 /// Bytes that are not what their hash or size says.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("Integrity check failed for {subject}: expected {expected}, found {found}{place}", place = place.as_deref().map(|p| format!(" ({p})")).unwrap_or_default())]
@@ -304,6 +325,7 @@ impl Error {
             Self::S3Client(error) => {
                 S3ClientError::new(error.action, &error.bucket, &error.key, error.details.clone()).into()
             }
+            Self::Configuration(error) => ConfigurationError::clone(error).into(),
             Self::Cancelled(text) => Self::Cancelled(text.clone()),
             Self::Integrity(error) => IntegrityError::clone(error).into(),
             Self::SourceFile { path, problem } => Self::SourceFile { path: path.clone(), problem: problem.clone() },
@@ -358,6 +380,12 @@ impl From<S3ServiceError> for Error {
 impl From<S3ClientError> for Error {
     fn from(error: S3ClientError) -> Self {
         Self::S3Client(Box::new(error))
+    }
+}
+
+impl From<ConfigurationError> for Error {
+    fn from(error: ConfigurationError) -> Self {
+        Self::Configuration(Box::new(error))
     }
 }
 

@@ -56,7 +56,7 @@ pub async fn connect(endpoint: String) -> Arc<S3Store> {
         check_bucket_owner: false,
         ..S3Options::default()
     };
-    Arc::new(S3Store::connect(&S3Shared::new().unwrap(), options).await.unwrap())
+    Arc::new(S3Store::connect(&S3Shared::new(), options).await.unwrap())
 }
 
 /// A store, the bucket [`BUCKET`] in it, and what keeps it going.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 
 from . import _native
+from ._aws.session_settings import StoreSettings, settings_of_client
 from ._job_manifests import get_job_input_output_paths_by_asset_root
 from ._operation import report_end, store_arguments
 from ._utils import _is_relative_to
@@ -281,19 +282,21 @@ class _BytesOnly:
 
 
 class _ClientAsSession:
-    """What a boto3 client of S3 knows, where a session is wanted: credentials, region, endpoint."""
+    """What a boto3 client of S3 knows, where a session is wanted."""
 
     profile_name = None
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self.region_name: Optional[str] = client.meta.region_name
-        endpoint = str(client.meta.endpoint_url)
-        self.endpoint_url = None if "amazonaws.com" in endpoint else endpoint
 
     def get_credentials(self) -> Any:
         """The client's credentials."""
         return self._client._request_signer._credentials
+
+    def store_settings(self) -> StoreSettings:
+        """How the client reaches S3."""
+        return settings_of_client(self._client)
 
 
 def download_file(

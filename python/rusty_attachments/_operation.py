@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypedDict, TypeVar
 
+from ._aws.session_settings import StoreSettings, settings_of
 from ._native import wait
 from .exceptions import AssetSyncCancelledError
 
@@ -29,6 +30,7 @@ class StoreArguments(TypedDict):
     session: Optional[Any]
     max_connections: Optional[int]
     checksums: bool
+    settings: Optional[StoreSettings]
 
 
 def store_arguments(
@@ -41,7 +43,12 @@ def store_arguments(
         max_connections: The most requests under way at once.
         checksums: Whether requests carry checksums that S3 does not ask for.
     """
-    return {"session": session, "max_connections": max_connections, "checksums": checksums}
+    return {
+        "session": session,
+        "max_connections": max_connections,
+        "checksums": checksums,
+        "settings": settings_of(session),
+    }
 
 
 async def run_async(operation: Operation) -> Any:

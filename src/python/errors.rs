@@ -23,7 +23,7 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::MissingAssetRoot(_) => named(py, "MissingAssetRootError", &text)?,
         Error::Cache(_) => named(py, "JobAttachmentsError", &text)?,
         Error::SourceFile { path, problem } => source_file_error(py, &text, problem.os_error(), path)?,
-        Error::Integrity(_) | Error::Sync(_) => named(py, "AssetSyncError", &text)?,
+        Error::Integrity(_) | Error::Sync(_) | Error::Configuration(_) => named(py, "AssetSyncError", &text)?,
         Error::Io { action, source, .. } if *action == CREATE_DOWNLOAD_DIRECTORY => directory_error(py, source, &text)?,
         Error::Io { path, source, .. } => os_error(py, source, &text, path)?,
         Error::Download { path, source, .. } => {

@@ -38,7 +38,7 @@ pub(crate) fn engine() -> PyResult<&'static Engine> {
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| PyRuntimeError::new_err(format!("The worker threads could not be started: {error}")))?;
-    let s3 = S3Shared::new().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+    let s3 = S3Shared::new();
     // Leaked: threads may use it until the process ends, and a forked child can't join its parent's threads.
     let engine = &*Box::leak(Box::new(Engine { runtime, flights: Flights::default(), s3, process }));
     *current = Some(engine);

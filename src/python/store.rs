@@ -1,5 +1,7 @@
 //! How Python callers name an S3 endpoint.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -9,7 +11,7 @@ use super::pump::{Call, Caller, Operation};
 use super::runtime::engine;
 use crate::error::Result;
 use crate::store::ObjectStore;
-use crate::store::s3::{S3Options, S3Store};
+use crate::store::s3::{S3Options, S3Settings, S3Store};
 use crate::transfer::context::Context;
 
 /// What a call says about S3: a boto3 session or nothing, and how many connections.
@@ -20,6 +22,42 @@ pub(crate) struct StoreArguments {
     max_connections: Option<usize>,
     /// Whether requests carry checksums that S3 does not ask for.
     checksums: bool,
+    /// What a boto3 session was told about S3; else environment and profiles are read.
+    settings: Option<SessionSettings>,
+}
+
+/// The settings of a session, as `session_settings.py` reads them.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+#[allow(clippy::struct_excessive_bools)] // botocore's names of independent switches
+struct SessionSettings {
+    region: Option<String>,
+    endpoint_url: Option<String>,
+    sts_endpoint_url: Option<String>,
+    addressing_style: Option<String>,
+    use_dualstack: bool,
+    use_fips: bool,
+    use_accelerate: bool,
+    checksums_when_required: bool,
+    ca_bundle: Option<(PathBuf, String)>,
+    proxies: Option<BTreeMap<String, String>>,
+}
+
+impl From<SessionSettings> for S3Settings {
+    fn from(session: SessionSettings) -> Self {
+        Self {
+            region: session.region,
+            endpoint_url: session.endpoint_url,
+            sts_endpoint_url: session.sts_endpoint_url,
+            addressing_style: session.addressing_style,
+            use_dualstack: session.use_dualstack,
+            use_fips: session.use_fips,
+            use_accelerate: session.use_accelerate,
+            checksums_when_required: session.checksums_when_required,
+            ca_bundle: session.ca_bundle,
+            proxies: session.proxies,
+        }
+    }
 }
 
 /// Requests under way at once where the caller did not say: enough to hide 30 ms of latency from a thousand files.
@@ -28,7 +66,7 @@ const DEFAULT_CONNECTIONS: usize = 128;
 impl StoreArguments {
     /// Begins work on the store. `convert` makes the result a Python object on the caller's thread.
     pub(crate) fn start<T, F, W, C>(
-        self,
+        mut self,
         py: Python<'_>,
         tracker: Option<Py<PyAny>>,
         work: F,
@@ -48,19 +86,19 @@ impl StoreArguments {
         Operation::start(py, Caller { tracker, session: self.session }, work, convert)
     }
 
-    /// Reads what a session knows: region and profile. Its credentials are asked for later, and again.
-    fn options(&self, py: Python<'_>) -> PyResult<S3Options> {
+    /// Reads what a session knows. Its credentials are asked for later, and again.
+    fn options(&mut self, py: Python<'_>) -> PyResult<S3Options> {
         let options = S3Options {
             max_connections: self.max_connections.unwrap_or(DEFAULT_CONNECTIONS),
             checksums: self.checksums,
             ..S3Options::default()
         };
         let mut options = options.with_environment().map_err(|error| PyValueError::new_err(error.to_string()))?;
-        if let Some(session) = &self.session {
+        options.settings = self.settings.take().map(S3Settings::from);
+        if let (Some(session), None) = (&self.session, &options.settings) {
+            // Something that stands for a boto3 session.
             let session = session.bind(py);
             options.region = text(session, "region_name")?;
-            // Not of boto3's sessions: of what this package makes of a boto3 client.
-            options.endpoint_url = text(session, "endpoint_url")?;
             options.profile = text(session, "profile_name")?.filter(|profile| profile != "default");
         }
         Ok(options)

@@ -47,7 +47,7 @@ async fn client(endpoint: String) -> S3Store {
         check_bucket_owner: false,
         ..S3Options::default()
     };
-    S3Store::connect(&S3Shared::new().unwrap(), options).await.unwrap()
+    S3Store::connect(&S3Shared::new(), options).await.unwrap()
 }
 
 #[tokio::test]

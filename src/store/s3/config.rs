@@ -4,51 +4,50 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::endpoint::Endpoint;
+use super::errors::{OutageClassifier, Signals, SignalsInterceptor};
+use super::http::Clients;
+use super::identity::{Identity, IdentityProvider};
+use super::redirect::Redirects;
+use super::settings::{self, Environment, Origin, Resolved, S3Settings};
+use super::{S3Options, S3Store};
+use crate::error::{Error, Result};
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::config::{SharedHttpClient, StalledStreamProtectionConfig};
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
-use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpConnector};
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_runtime_api::shared::IntoShared;
-
-use super::endpoint::Endpoint;
-use super::errors::{OutageClassifier, Signals, SignalsInterceptor};
-use super::identity::{Identity, IdentityProvider};
-use super::redirect::Redirects;
-use super::{S3Options, S3Store};
-use crate::error::{Error, Result};
 
 /// Attempts of one request. With the waits between them they outlast the retry budget, which is what ends a request.
 const MAX_ATTEMPTS: u32 = 60;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Where nothing names a region. Buckets of another one are found by S3's redirect.
+const DEFAULT_REGION: &str = "us-east-1";
 const STS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What clients of one process share: connections, and which account a key belongs to. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct S3Shared {
-    http: SharedHttpClient,
+    clients: Clients,
     accounts: Arc<Mutex<HashMap<String, Option<String>>>>,
     endpoints: Arc<Mutex<HashMap<String, Arc<Endpoint>>>>,
 }
 
 impl S3Shared {
-    /// Reads `AWS_CA_BUNDLE` and the proxy variables; opens no connection.
-    ///
-    /// # Errors
-    /// Where the CA bundle can't be read or used.
-    pub fn new() -> Result<Self> {
-        Ok(Self { http: http_client()?, accounts: Arc::default(), endpoints: Arc::default() })
+    /// Opens no connection and reads nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// What is known of an endpoint; AWS's own is the one without a URL.
@@ -60,17 +59,16 @@ impl S3Shared {
 }
 
 pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result<S3Store> {
-    let http = common.http.clone();
-    let shared = load(&options, &http).await;
+    let resolved = settings::resolve(&options, &Environment::of_process())?;
+    let http = common.clients.client(&resolved.trust, &resolved.proxies)?;
+    let shared = load(&resolved, &http).await;
     let identity = Arc::new(match &options.credentials {
         Some(source) => Identity::from_caller(Arc::clone(source)),
-        None => Identity::from_chain(shared.credentials_provider().ok_or_else(|| {
-            Error::InvalidArgument("The AWS configuration has no way to get credentials.".to_owned())
-        })?),
+        None => identity(&resolved, &shared, &http)?,
     });
-    let endpoint = endpoint_url(&options);
-    let region = shared.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"));
-    let expected_owner = account_id(common, &options, (&shared, &region), &identity, endpoint.is_some()).await;
+    let settings = &resolved.settings;
+    let region = shared.region().cloned().unwrap_or_else(|| Region::from_static(DEFAULT_REGION));
+    let expected_owner = account_id(common, &options, (&shared, settings), &identity).await;
     let signals = Arc::new(Signals::default());
     let mut builder = aws_sdk_s3::config::Builder::from(&shared)
         .region(region)
@@ -96,17 +94,19 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
         // Contents are checked against their own hash.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .interceptor(SignalsInterceptor(Arc::clone(&signals)));
-    options.checksums &= shared.request_checksum_calculation() != Some(RequestChecksumCalculation::WhenRequired);
+    options.checksums &= !settings.checksums_when_required;
     if !options.checksums {
         builder = builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
     }
-    let place =
-        format!("{}|{}", endpoint.as_deref().unwrap_or_default(), expected_owner.as_deref().unwrap_or_default());
-    let known = common.endpoint(endpoint.as_deref());
-    if let Some(endpoint) = endpoint {
-        // As botocore does: a host of one's own rarely has a name for every bucket.
-        builder = builder.endpoint_url(endpoint).force_path_style(true);
-    }
+    let endpoint = settings.endpoint_url.as_deref();
+    let place = format!("{}|{}", endpoint.unwrap_or_default(), expected_owner.as_deref().unwrap_or_default());
+    let known = common.endpoint(endpoint);
+    builder = builder.force_path_style(settings.path_style()).accelerate(settings.use_accelerate);
+    // Also where there is none: the SDK takes an empty variable for an endpoint.
+    builder.set_endpoint_url(endpoint.map(|endpoint| with_closed_path(endpoint).into_owned()));
+    // The switches name AWS's own endpoints, and the SDK refuses them beside another one.
+    let at_aws = endpoint.is_none();
+    builder = builder.use_fips(settings.use_fips && at_aws).use_dual_stack(settings.use_dualstack && at_aws);
     Ok(S3Store {
         client: Client::from_conf(builder.build()),
         identity,
@@ -119,74 +119,62 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
     })
 }
 
-async fn load(options: &S3Options, http: &SharedHttpClient) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
-    if let Some(region) = &options.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Some(profile) = &options.profile {
-        loader = loader.profile_name(profile);
-    }
-    if options.credentials.is_some() {
-        loader = loader.no_credentials();
-    }
-    loader.load().await
+/// The SDK puts the bucket's name behind the path as it is, and so would make one name of both.
+fn with_closed_path(endpoint: &str) -> std::borrow::Cow<'_, str> {
+    let path = endpoint.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    if path.is_empty() || path.ends_with('/') { endpoint.into() } else { format!("{endpoint}/").into() }
 }
 
-/// The endpoint that was asked for by name. The SDK also reads profiles; those it applies by itself.
-fn endpoint_url(options: &S3Options) -> Option<String> {
-    let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    options
-        .endpoint_url
-        .clone()
-        .or_else(|| from_environment("AWS_ENDPOINT_URL_S3"))
-        .or_else(|| from_environment("AWS_ENDPOINT_URL"))
+/// What the SDK's clients share. All that was decided already is given to it, so that it looks nothing up by itself: it would
+/// ask the instance for a region, and it panics at retry modes that it does not know.
+async fn load(resolved: &Resolved, http: &SharedHttpClient) -> SdkConfig {
+    let settings = &resolved.settings;
+    let elsewhere = settings.sts_endpoint_url.is_some();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http.clone())
+        .region(Region::new(settings.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned())))
+        .profile_files(profile_files(resolved))
+        .profile_name(&resolved.sdk_profile.1)
+        .retry_config(RetryConfig::standard())
+        .use_fips(settings.use_fips && !elsewhere)
+        .use_dual_stack(settings.use_dualstack && !elsewhere)
+        .load()
+        .await
 }
 
-/// An HTTP client that makes connectors when they are asked for.
-///
-/// The SDK's own also makes one whenever a client of S3 is built, and drops it, so that certificates are read early. For a
-/// call of few requests, reading the system's hundreds of certificates would be most of the work.
-#[derive(Debug)]
-struct OnDemand(SharedHttpClient);
-
-impl HttpClient for OnDemand {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        self.0.http_connector(settings, components)
-    }
-
-    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.0.connector_metadata()
-    }
+fn profile_files(resolved: &Resolved) -> EnvConfigFiles {
+    EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, resolved.sdk_profile.0.clone()).build()
 }
 
-fn http_client() -> Result<SharedHttpClient> {
-    let tls = tls_context()?;
-    Ok(OnDemand(Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(tls.clone())
-            .proxy_config(ProxyConfig::from_env());
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        connector.build()
-    }))
-    .into_shared())
+/// Where credentials come from without a caller's session.
+fn identity(resolved: &Resolved, shared: &SdkConfig, http: &SharedHttpClient) -> Result<Identity> {
+    let chain = if resolved.named_profile {
+        Some(without_environment(resolved, shared, http))
+    } else {
+        shared.credentials_provider()
+    };
+    let missing = || Error::InvalidArgument("The AWS configuration has no way to get credentials.".to_owned());
+    Ok(match resolved.origin.clone() {
+        Some(Origin::Environment) => Identity::from_environment(),
+        Some(Origin::Keys(keys)) => Identity::from_keys(keys),
+        origin => Identity::from_chain(chain.ok_or_else(missing)?, origin),
+    })
 }
 
-/// The system's trust store and, as botocore reads it, `AWS_CA_BUNDLE`.
-fn tls_context() -> Result<TlsContext> {
-    let mut trust = TrustStore::default();
-    if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) {
-        let path = std::path::PathBuf::from(path);
-        // Read once at the start of a client, not on a path that many files share.
-        let pem = std::fs::read(&path).map_err(|error| Error::io("read the CA bundle", path, error))?;
-        trust = TrustStore::empty().with_pem_certificate(pem);
-    }
-    TlsContext::builder()
-        .with_trust_store(trust)
-        .build()
-        .map_err(|error| Error::InvalidArgument(format!("The TLS configuration can't be used: {error}")))
+/// The SDK's default providers, but for the environment's: a profile by name was asked for.
+fn without_environment(resolved: &Resolved, shared: &SdkConfig, http: &SharedHttpClient) -> SharedCredentialsProvider {
+    let config = ProviderConfig::without_region().with_http_client(http.clone()).with_region(shared.region().cloned());
+    let profile = ProfileFileCredentialsProvider::builder()
+        .profile_files(profile_files(resolved))
+        .profile_name(&resolved.sdk_profile.1)
+        .configure(&config)
+        .build();
+    let container = EcsCredentialsProvider::builder().configure(&config).build();
+    let instance = ImdsCredentialsProvider::builder().configure(&config).build();
+    let chain = CredentialsProviderChain::first_try("Profile", profile)
+        .or_else("EcsContainer", container)
+        .or_else("Ec2InstanceMetadata", instance);
+    SharedCredentialsProvider::new(chain)
 }
 
 /// The account that the credentials belong to: as they say themselves, else as STS says, else unknown.
@@ -196,9 +184,8 @@ fn tls_context() -> Result<TlsContext> {
 async fn account_id(
     common: &S3Shared,
     options: &S3Options,
-    (shared, region): (&SdkConfig, &Region),
+    (shared, settings): (&SdkConfig, &S3Settings),
     identity: &Arc<Identity>,
-    custom_endpoint: bool,
 ) -> Option<String> {
     if !options.check_bucket_owner {
         return None;
@@ -207,27 +194,25 @@ async fn account_id(
     if let Some(account) = credentials.account_id() {
         return Some(account.as_str().to_owned());
     }
-    let sts_endpoint = ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"].iter().any(|name| std::env::var_os(name).is_some());
-    if custom_endpoint && !sts_endpoint {
+    if settings.endpoint_url.is_some() && settings.sts_endpoint_url.is_none() {
         return None;
     }
     let key = credentials.access_key_id().to_owned();
     if let Some(known) = common.accounts.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return known.clone();
     }
-    let account = ask_sts(shared, region, identity).await;
+    let account = ask_sts(shared, settings, identity).await;
     common.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, account.clone());
     account
 }
 
-async fn ask_sts(shared: &SdkConfig, region: &Region, identity: &Arc<Identity>) -> Option<String> {
-    let config = aws_sdk_sts::config::Builder::from(shared)
-        .region(region.clone())
+async fn ask_sts(shared: &SdkConfig, settings: &S3Settings, identity: &Arc<Identity>) -> Option<String> {
+    let mut config = aws_sdk_sts::config::Builder::from(shared)
         .credentials_provider(SharedCredentialsProvider::new(IdentityProvider(Arc::clone(identity))))
         .retry_config(RetryConfig::disabled())
         // The reply to a small request that stalls is asked for again, as a body that stalls is.
-        .timeout_config(TimeoutConfig::builder().operation_timeout(STS_TIMEOUT).build())
-        .build();
-    let answer = aws_sdk_sts::Client::from_conf(config).get_caller_identity().send().await.ok()?;
+        .timeout_config(TimeoutConfig::builder().operation_timeout(STS_TIMEOUT).build());
+    config.set_endpoint_url(settings.sts_endpoint_url.clone());
+    let answer = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send().await.ok()?;
     answer.account().map(str::to_owned)
 }

@@ -8,11 +8,12 @@ use aws_sdk_s3::config::interceptors::InterceptorContext;
 use aws_sdk_s3::config::interceptors::{BeforeDeserializationInterceptorContextMut, FinalizerInterceptorContextRef};
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
 use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
 use aws_smithy_runtime_api::http::Response;
 
+use super::explain::plain_text;
 use super::{S3Store, replies};
 use crate::error::{Error, S3Action, S3ClientError};
 use crate::store::ObjectKey;
@@ -221,7 +222,7 @@ fn client_error<E>(asked: Asked<'_>, error: &SdkError<E, Response>) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    unanswered(asked, DisplayErrorContext(error).to_string())
+    unanswered(asked, plain_text(error))
 }
 
 /// A failure to get an answer, or all of its body.

@@ -7,6 +7,9 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
+use super::explain::plain_text;
+use super::settings::{Environment, Keys, Origin, variable};
+use crate::error::ConfigurationError;
 use crate::store::credentials::CredentialSource;
 
 /// How long before their end credentials are fetched anew, as botocore does for its advisory refresh.
@@ -26,7 +29,11 @@ pub(super) struct Identity {
 
 #[derive(Debug)]
 enum Source {
-    Chain(SharedCredentialsProvider),
+    /// The variables, read anew each time: a program may put fresh ones there.
+    Environment,
+    Keys(Keys),
+    /// The SDK's providers, and where they look.
+    Chain(SharedCredentialsProvider, Option<Origin>),
     Caller(Arc<dyn CredentialSource>),
 }
 
@@ -38,8 +45,16 @@ struct Cached {
 }
 
 impl Identity {
-    pub(super) fn from_chain(provider: SharedCredentialsProvider) -> Self {
-        Self::new(Source::Chain(provider))
+    pub(super) fn from_environment() -> Self {
+        Self::new(Source::Environment)
+    }
+
+    pub(super) fn from_keys(keys: Keys) -> Self {
+        Self::new(Source::Keys(keys))
+    }
+
+    pub(super) fn from_chain(provider: SharedCredentialsProvider, origin: Option<Origin>) -> Self {
+        Self::new(Source::Chain(provider, origin))
     }
 
     pub(super) fn from_caller(source: Arc<dyn CredentialSource>) -> Self {
@@ -81,8 +96,13 @@ impl Identity {
     }
 
     async fn fetch(&self) -> Result<Credentials, CredentialsError> {
-        match &self.source {
-            Source::Chain(provider) => provider.provide_credentials().await,
+        let credentials = match &self.source {
+            Source::Environment => from_environment(&Environment::of_process()).map_err(unusable)?,
+            Source::Keys(keys) => from_keys(keys),
+            Source::Chain(provider, origin) => provider
+                .provide_credentials()
+                .await
+                .map_err(|error| unusable(failure(origin.as_ref(), &error).into()))?,
             Source::Caller(source) => {
                 let session = source.fetch().await.map_err(CredentialsError::provider_error)?;
                 let mut builder = Credentials::builder()
@@ -92,13 +112,105 @@ impl Identity {
                 builder.set_session_token(session.session_token);
                 builder.set_expiry(session.expires);
                 builder.set_account_id(session.account_id.map(Into::into));
-                Ok(builder.build())
+                builder.build()
             }
+        };
+        sendable(credentials, &self.place())
+    }
+
+    /// How errors name where credentials come from.
+    fn place(&self) -> String {
+        match &self.source {
+            Source::Environment => "the environment".to_owned(),
+            Source::Keys(keys) => keys.place.clone(),
+            Source::Chain(_, Some(origin)) => origin.place().to_owned(),
+            Source::Chain(_, None) => "the AWS configuration".to_owned(),
+            Source::Caller(_) => "the caller's session".to_owned(),
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Cached>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `AWS_SECURITY_TOKEN` is botocore's older name of `AWS_SESSION_TOKEN`, and comes first there.
+fn from_environment(environment: &Environment) -> crate::Result<Credentials> {
+    let required = |name: &str| -> crate::Result<&str> {
+        Ok(environment.text(name)?.ok_or_else(|| ConfigurationError::new(variable(name), "it is not set"))?)
+    };
+    let token = match environment.text("AWS_SECURITY_TOKEN")? {
+        Some(token) => Some(token),
+        None => environment.text("AWS_SESSION_TOKEN")?,
+    };
+    let mut builder = Credentials::builder()
+        .access_key_id(required("AWS_ACCESS_KEY_ID")?)
+        .secret_access_key(required("AWS_SECRET_ACCESS_KEY")?)
+        .provider_name("environment");
+    builder.set_session_token(token.map(str::to_owned));
+    builder.set_account_id(environment.text("AWS_ACCOUNT_ID")?.map(Into::into));
+    Ok(builder.build())
+}
+
+fn from_keys(keys: &Keys) -> Credentials {
+    let mut builder = Credentials::builder()
+        .access_key_id(&keys.access_key_id)
+        .secret_access_key(&keys.secret_access_key)
+        .provider_name("profile");
+    builder.set_session_token(keys.session_token.clone());
+    builder.set_account_id(keys.account_id.clone().map(Into::into));
+    builder.build()
+}
+
+fn unusable(error: crate::Error) -> CredentialsError {
+    CredentialsError::invalid_configuration(error)
+}
+
+/// Why the SDK's providers gave nothing, with the place that they looked at.
+fn failure(origin: Option<&Origin>, error: &CredentialsError) -> ConfigurationError {
+    let reason = plain_text(error);
+    match origin {
+        Some(Origin::Host { looked_in }) => {
+            let problem =
+                format!("there are none in {looked_in}, and container and instance have none either ({reason})");
+            ConfigurationError::new("credentials", problem)
+        }
+        origin => {
+            let place = origin.map_or("the AWS configuration", Origin::place);
+            ConfigurationError::new(place, format!("it gives no credentials: {reason}"))
+        }
+    }
+}
+
+/// Credentials that can go into a request. The SDK panics over others, or S3 says that the signature does not match.
+fn sendable(credentials: Credentials, place: &str) -> Result<Credentials, CredentialsError> {
+    let secret = credentials.secret_access_key();
+    // The secret is not sent, and a store of one's own may allow any characters in it. At its ends a blank is a mistake.
+    let secret_flaw = (secret.trim() != secret).then_some("begins or ends with a blank or a line end");
+    let flaws = [
+        ("access key id", flaw(credentials.access_key_id())),
+        ("secret access key", secret_flaw),
+        ("session token", credentials.session_token().and_then(flaw)),
+        ("account id", credentials.account_id().and_then(|account| flaw(account.as_str()))),
+    ];
+    match flaws.into_iter().find_map(|(what, flaw)| Some((what, flaw?))) {
+        None => Ok(credentials),
+        Some((what, flaw)) => Err(unusable(ConfigurationError::new(place, format!("the {what} {flaw}")).into())),
+    }
+}
+
+/// Why a text can't go into a header.
+fn flaw(text: &str) -> Option<&'static str> {
+    if text.is_empty() {
+        Some("is empty")
+    } else if text.contains(['\r', '\n']) {
+        Some("has a line end in it")
+    } else if text.contains(char::is_whitespace) {
+        Some("has a blank in it")
+    } else if !text.chars().all(|character| character.is_ascii_graphic()) {
+        Some("has characters in it that can't be sent")
+    } else {
+        None
     }
 }
 

@@ -4,6 +4,8 @@ mod body;
 mod config;
 mod endpoint;
 mod errors;
+mod explain;
+mod http;
 mod identity;
 mod listings;
 mod multipart;
@@ -12,6 +14,7 @@ mod redirect;
 mod refusals;
 mod replies;
 mod xml;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -32,6 +35,7 @@ use endpoint::Endpoint;
 use errors::Signals;
 use identity::Identity;
 use redirect::Redirects;
+pub use settings::S3Settings;
 
 /// How to reach S3. The default is what the environment and the profiles say.
 #[derive(Debug, Clone)]
@@ -42,8 +46,10 @@ pub struct S3Options {
     pub region: Option<String>,
     /// The endpoint; else that of the environment or profile, else AWS's.
     pub endpoint_url: Option<String>,
-    /// The profile to read; else `AWS_PROFILE` or `default`.
+    /// The profile to read; else `AWS_PROFILE` or `default`. Keys in the environment don't count where it is named here.
     pub profile: Option<String>,
+    /// What is known already and not to be read from environment and profiles.
+    pub settings: Option<S3Settings>,
     /// Where credentials come from; else the SDK's default chain.
     pub credentials: Option<Arc<dyn CredentialSource>>,
     /// How long one operation may go on retrying before its error is the caller's.
@@ -64,6 +70,7 @@ impl Default for S3Options {
             region: None,
             endpoint_url: None,
             profile: None,
+            settings: None,
             credentials: None,
             retry_budget: Duration::from_mins(1),
             stall_limit: Duration::from_secs(20),
@@ -120,7 +127,7 @@ impl S3Store {
     /// Reads the configuration and prepares a client. Makes no S3 request; it may ask STS for the account.
     ///
     /// # Errors
-    /// [`crate::Error::InvalidArgument`] for a configuration that can't be used.
+    /// [`crate::Error::Configuration`] for a configuration that can't be used.
     pub async fn connect(shared: &S3Shared, options: S3Options) -> Result<Self> {
         config::connect(shared, options).await
     }
