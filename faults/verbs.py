@@ -487,10 +487,14 @@ VERBS = {
     )
 }
 
+# Every module `verbs_*.py` beside this file has some.
+for _file in sorted(Path(__file__).parent.glob("verbs_*.py")):
+    VERBS |= {verb.__name__: verb for verb in import_module(_file.stem).VERBS}
+
 
 def drop_privileges(kit: Kit, user: int) -> None:
     """Goes on as another user, who may not be able to read the interpreter's folders any more."""
-    for name in ("upload", "download", "models", "asset_manifests.decode"):
+    for name in ("upload", "download", "models", "asset_manifests.decode", "api.manifest"):
         kit.module(name)
     kit.manager()
     os.setgroups([])

@@ -2,7 +2,7 @@
 //!
 //! The layers, outermost last; a module uses those before it, never those after it (`tests_rs/layers.rs` checks):
 //!
-//! 1. words: [`error`], [`path`], [`hash`]
+//! 1. words: [`error`], [`path`], [`hash`], `threads`
 //! 2. documents: [`manifest`], [`settings`], …: pure data and rules
 //! 3. outside things: [`mod@fs`], [`cache`], [`store`]: one outside resource each
 //! 4. engine: [`transfer`]: moving one object, and the limits under which many move
@@ -12,6 +12,7 @@
 pub mod error;
 pub mod hash;
 pub mod path;
+mod threads;
 
 pub mod grouping;
 pub mod manifest;

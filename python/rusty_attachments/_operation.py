@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypedDict, TypeVar
 
 from ._aws.session_settings import StoreSettings, settings_of
-from ._native import wait
+from ._event_loop import Watch
 from .exceptions import AssetSyncCancelledError
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ async def run_async(operation: Operation) -> Any:
     """Waits for an operation in the running event loop.
 
     Callbacks are made from the loop's thread. Cancelling the awaiting task cancels the operation; the task ends once
-    the workers have aborted what they had begun, or after half a second.
+    the workers have aborted what they had begun, or after half a second. A task that is dropped cancels the operation
+    too, also where its loop was closed before.
 
     Args:
         operation: The operation, just begun.
@@ -63,13 +64,17 @@ async def run_async(operation: Operation) -> Any:
     Returns:
         What the operation gives.
     """
-    try:
-        while not operation.step():
-            await wait(operation)
-    except asyncio.CancelledError:
-        operation.cancel()
-        await _settle(operation)
-        raise
+    with Watch(operation) as watch:
+        try:
+            while not operation.step():
+                await watch.wait()
+        except asyncio.CancelledError:
+            operation.cancel()
+            await _settle(operation, watch)
+            raise
+        except BaseException:
+            operation.cancel()
+            raise
     return operation.result()
 
 
@@ -94,13 +99,13 @@ class Begun(Generic[_Result]):
         return self.finish(await run_async(self.operation))
 
 
-async def _settle(operation: Operation) -> None:
+async def _settle(operation: Operation, watch: Watch) -> None:
     """Waits for the workers of a cancelled operation, but not for long."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _STOP_PATIENCE_SECONDS
     try:
         while loop.time() < deadline and not operation.step():
-            await wait(operation)
+            await watch.wait()
     except Exception:
         # The cancellation is on its way to the caller already.
         logger.warning("A callback of a cancelled call raised an exception.", exc_info=True)

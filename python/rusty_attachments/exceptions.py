@@ -17,6 +17,9 @@ import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Optional
 
+#: A panic of the native module: a bug in this package. Its text says what went wrong.
+from ._native import InternalError
+
 try:
     # Costs about a millisecond: this module of the reference imports nothing but `typing`.
     from deadline.job_attachments import exceptions as _found
@@ -33,6 +36,7 @@ __all__ = [
     "AssetOutsideOfRootError",
     "AssetSyncCancelledError",
     "AssetSyncError",
+    "InternalError",
     "JobAttachmentS3BotoCoreError",
     "JobAttachmentsError",
     "JobAttachmentsS3ClientError",

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread::ScopedJoinHandle;
 
 use crate::error::{Error, Result};
 use crate::hash::{ContentHash, Hasher};
+use crate::threads;
 
 /// The unit that the threads take and hand over.
 pub(super) const BLOCK_BYTES: usize = 1024 * 1024;
@@ -29,8 +31,9 @@ pub(super) fn hash(
     let (full, read) = sync_channel(BLOCKS_AHEAD);
     let (used, empty) = channel();
     std::thread::scope(|scope| {
-        let helper = scope.spawn(move || help(blocks, &full, &empty));
-        let mut ahead = Ahead { blocks, read, waiting: BTreeMap::new(), spare: Vec::new() };
+        let helper = threads::helper(scope, move || help(blocks, &full, &empty));
+        let is_alone = helper.is_none();
+        let mut ahead = Ahead { blocks, read, is_alone, waiting: BTreeMap::new(), spare: Vec::new() };
         let mut hasher = Hasher::new();
         let mut outcome = Ok(());
         for index in 0..blocks.count() {
@@ -56,9 +59,10 @@ pub(super) fn hash(
             }
         }
         drop((ahead, used));
-        match helper.join() {
-            Ok(end) => outcome.and(end),
-            Err(panic) => std::panic::resume_unwind(panic),
+        match helper.map(ScopedJoinHandle::join) {
+            None => outcome,
+            Some(Ok(end)) => outcome.and(end),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
         }
         .map(|()| hasher.finish())
     })
@@ -71,6 +75,8 @@ type Block = (Vec<u8>, usize);
 struct Ahead<'a> {
     blocks: &'a Blocks<'a>,
     read: Receiver<(u64, Block)>,
+    /// Whether the system made no thread for a helper.
+    is_alone: bool,
     /// By index.
     waiting: BTreeMap<u64, Block>,
     spare: Vec<Vec<u8>>,
@@ -85,6 +91,7 @@ impl Ahead<'_> {
             }
             let came = match self.read.try_recv() {
                 Ok(came) => Some(came),
+                Err(TryRecvError::Disconnected) if self.is_alone => self.read_one()?,
                 // The helper is gone. Blocks are taken in order, so this one was its own, and never comes.
                 Err(TryRecvError::Disconnected) => None,
                 Err(TryRecvError::Empty) if self.waiting.len() < BLOCKS_AHEAD => {

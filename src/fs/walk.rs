@@ -13,6 +13,7 @@ use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkBuilder, Wal
 use super::path_list::PathList;
 use crate::error::{Error, Result};
 use crate::path::wtf8_from_os_str;
+use crate::threads;
 
 /// What an entry of a tree is; a link that is followed is what it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,12 @@ pub fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
     if !look(request.root)?.is_some_and(|found| found.is_dir()) {
         return Ok(Walked::default());
     }
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // The walker panics where the system makes no thread for it.
+    let threads = threads::most_at_once(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    if threads == 0 {
+        let reason = std::io::Error::new(ErrorKind::WouldBlock, "the system makes no more threads for this process");
+        return Err(Error::io("walk", request.root, reason));
+    }
     let walker = WalkBuilder::new(request.root)
         .standard_filters(false)
         .hidden(false)

@@ -2,6 +2,7 @@
 
 use super::table::{FileTable, WORTH_A_THREAD};
 use crate::path::ManifestPath;
+use crate::threads;
 
 /// Where an entry stands: table and row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,11 +63,15 @@ impl<'a> DistinctPaths<'a> {
         if tables.len() > 1 && all >= WORTH_A_THREAD {
             distinct.take_in_hashed_ahead(tables);
         } else {
-            for (number, table) in (0..).zip(tables) {
-                distinct.take_in(number, table, |row| hash_of(table.path(row)));
-            }
+            distinct.take_in_alone(tables);
         }
         distinct
+    }
+
+    fn take_in_alone(&mut self, tables: &[&FileTable]) {
+        for (number, table) in (0..).zip(tables) {
+            self.take_in(number, table, |row| hash_of(table.path(row)));
+        }
     }
 
     /// Goes through tables whose paths another thread hashes, a table or two ahead. It hashes those that turn out to go on
@@ -74,7 +79,7 @@ impl<'a> DistinctPaths<'a> {
     fn take_in_hashed_ahead(&mut self, tables: &[&FileTable]) {
         std::thread::scope(|scope| {
             let (sender, ahead) = std::sync::mpsc::sync_channel(1);
-            scope.spawn(move || {
+            let helper = threads::helper(scope, move || {
                 for table in tables {
                     let hashes: Vec<u64> = (0..table.len()).map(|row| hash_of(table.path(row))).collect();
                     if sender.send(hashes).is_err() {
@@ -82,6 +87,9 @@ impl<'a> DistinctPaths<'a> {
                     }
                 }
             });
+            if helper.is_none() {
+                return self.take_in_alone(tables);
+            }
             // Ends early only where the hashing thread panics, and then the scope does.
             for ((number, table), hashes) in (0..).zip(tables).zip(ahead) {
                 self.take_in(number, table, |row| hashes[row]);

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::hash::{ContentHash, HashAlgorithm};
 use crate::path::ManifestPath;
+use crate::threads;
 
 /// The manifest formats that this crate reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -250,7 +251,7 @@ impl FileTable {
             bytes
         };
         std::thread::scope(|scope| {
-            let paths = (entries >= WORTH_A_THREAD).then(|| scope.spawn(copy_paths));
+            let paths = if entries >= WORTH_A_THREAD { threads::helper(scope, copy_paths) } else { None };
             let mut files = Self::with_capacity(entries);
             let mut end = 0;
             for (table, rows) in runs {

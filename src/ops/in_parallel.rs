@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
+use crate::threads::helper;
 
 /// How many things a thread takes at a time, at most: enough to make the taking cheap, few enough to end together.
 const MOST_AT_ONCE: usize = 64;
@@ -114,7 +115,7 @@ pub fn map_on<'items, I: Sync, S, T: Send>(
     };
     let mut all: Vec<Option<T>> = std::iter::repeat_with(|| None).take(count).collect();
     std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let helpers: Vec<_> = (1..threads).map_while(|_| helper(scope, run)).collect();
         let mut place =
             |results: Vec<(usize, T)>| results.into_iter().for_each(|(index, result)| all[index] = Some(result));
         place(run());

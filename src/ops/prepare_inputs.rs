@@ -64,6 +64,16 @@ pub struct AssetGroup {
     pub references: PathList,
 }
 
+impl PrepareRequest {
+    /// Whether any path needs the current directory.
+    #[must_use]
+    pub fn has_relative_paths(&self) -> bool {
+        let is_relative = |path: &[u8]| path.first() != Some(&b'/');
+        [&self.inputs, &self.outputs, &self.references].into_iter().any(|paths| paths.iter().any(is_relative))
+            || self.local_locations.iter().chain(&self.shared_locations).any(|location| is_relative(&location.path))
+    }
+}
+
 /// Groups the paths.
 ///
 /// # Errors

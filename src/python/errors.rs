@@ -3,6 +3,7 @@
 use pyo3::exceptions::{PyNotImplementedError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use super::calls::call;
 use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, S3ClientError, S3ServiceError};
 
 /// An exception for an error. Statistics of a cancelled operation are added by whoever has them.
@@ -35,14 +36,14 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::NotSupported(_) => PyNotImplementedError::new_err(text),
         Error::Json { .. } => {
             let class = py.import("json")?.getattr("JSONDecodeError")?;
-            PyErr::from_value(class.call1((text, "", 0))?)
+            PyErr::from_value(call(&class, (text, "", 0))?)
         }
     })
 }
 
 fn named(py: Python<'_>, class: &str, text: &str) -> PyResult<PyErr> {
     let class = exceptions(py)?.getattr(class)?;
-    Ok(PyErr::from_value(class.call1((text,))?))
+    Ok(PyErr::from_value(call(&class, (text,))?))
 }
 
 fn exceptions(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
@@ -52,20 +53,20 @@ fn exceptions(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 fn service_error(py: Python<'_>, error: &S3ServiceError) -> PyResult<PyErr> {
     let class = exceptions(py)?.getattr("JobAttachmentsS3ClientError")?;
     let arguments = (error.action.as_str(), error.status_code, &error.bucket, &error.key, &error.message);
-    Ok(PyErr::from_value(class.call1(arguments)?))
+    Ok(PyErr::from_value(call(&class, arguments)?))
 }
 
 fn client_error(py: Python<'_>, error: &S3ClientError) -> PyResult<PyErr> {
     let class = exceptions(py)?.getattr("JobAttachmentS3BotoCoreError")?;
     let details = format!("{} (bucket '{}', key '{}')", error.details, error.bucket, error.key);
-    Ok(PyErr::from_value(class.call1((error.action.as_str(), details))?))
+    Ok(PyErr::from_value(call(&class, (error.action.as_str(), details))?))
 }
 
 /// An `AssetSyncError`; also an `OSError` of the error number's subclass, where the system would have raised one.
 fn source_file_error(py: Python<'_>, text: &str, number: Option<i32>, path: &std::path::Path) -> PyResult<PyErr> {
     let Some(number) = number else { return named(py, "AssetSyncError", text) };
     let make = exceptions(py)?.getattr("source_file_error")?;
-    Ok(PyErr::from_value(make.call1((text, number, path.as_os_str()))?))
+    Ok(PyErr::from_value(call(&make, (text, number, path.as_os_str()))?))
 }
 
 /// The reference's advice for a directory that can't be made. Its text is all of the error's text, so that no number and no
@@ -76,8 +77,8 @@ fn directory_error(py: Python<'_>, source: &std::io::Error, text: &str) -> PyRes
          when prompted."
     );
     let class = py.get_type::<PyOSError>();
-    let Some(number) = source.raw_os_error() else { return Ok(PyErr::from_value(class.call1((text,))?)) };
-    let value = class.call1((number, ""))?.get_type().call1((text,))?;
+    let Some(number) = source.raw_os_error() else { return Ok(PyErr::from_value(call(&class, (text,))?)) };
+    let value = call(&class, (number, ""))?.get_type().call1((text,))?;
     value.setattr("errno", number)?;
     Ok(PyErr::from_value(value))
 }
@@ -86,8 +87,8 @@ fn directory_error(py: Python<'_>, source: &std::io::Error, text: &str) -> PyRes
 fn os_error(py: Python<'_>, source: &std::io::Error, text: &str, path: &std::path::Path) -> PyResult<PyErr> {
     let class = py.get_type::<PyOSError>();
     let value = match source.raw_os_error() {
-        Some(number) => class.call1((number, text, path.as_os_str()))?,
-        None => class.call1((text,))?,
+        Some(number) => call(&class, (number, text, path.as_os_str()))?,
+        None => call(&class, (text,))?,
     };
     Ok(PyErr::from_value(value))
 }

@@ -317,16 +317,20 @@ pub(crate) fn prepare_inputs(
             .map(|(path, name)| Ok(FileSystemLocation { path: with_wtf8(&path, <[u8]>::to_vec)?, name }))
             .collect()
     };
-    let current = py.import(intern!(py, "os"))?.call_method0(intern!(py, "getcwd"))?;
-    let request = PrepareRequest {
+    let mut request = PrepareRequest {
         inputs: paths_from_python(&paths.0)?,
         outputs: paths_from_python(&paths.1)?,
         references: paths_from_python(&paths.2)?,
         local_locations: locations(local_locations)?,
         shared_locations: locations(shared_locations)?,
         require_paths_exist,
-        current_directory: with_wtf8(current.cast::<PyString>()?, <[u8]>::to_vec)?,
+        current_directory: Vec::new(),
     };
+    // A working directory that was removed is no obstacle for absolute paths.
+    if request.has_relative_paths() {
+        let current = py.import(intern!(py, "os"))?.call_method0(intern!(py, "getcwd"))?;
+        request.current_directory = with_wtf8(current.cast::<PyString>()?, <[u8]>::to_vec)?;
+    }
     Operation::start_blocking(py, Caller::default(), move |_| ops::prepare_inputs::run(&request), prepared_to_python)
 }
 

@@ -7,6 +7,7 @@
 
 mod aio;
 mod caches;
+mod calls;
 mod credentials;
 mod download;
 mod errors;
@@ -21,6 +22,7 @@ mod manifest_functions;
 mod manifest_operations;
 mod manifest_text;
 mod observer;
+mod panics;
 mod path_mapping;
 pub(crate) mod pump;
 mod runtime;
@@ -45,6 +47,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        super::panics::register(module)?;
         super::pump::register(module)?;
         super::aio::register(module)?;
         super::caches::register(module)?;

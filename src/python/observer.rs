@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use super::calls::{self, call_method};
 use crate::transfer::progress::{Progress, ProgressSnapshot};
 
 /// Feeds a tracker with what the counters have gained since the last look.
@@ -78,7 +79,7 @@ impl Observer {
         if number > 0
             && let Some(increase) = tracker.getattr_opt(method)?
         {
-            increase.call1((number,))?;
+            calls::call(&increase, (number,))?;
         }
         Ok(())
     }
@@ -86,7 +87,7 @@ impl Observer {
     fn track_bytes(&mut self, tracker: &Bound<'_, PyAny>, bytes: i128) -> PyResult<()> {
         if bytes != 0 {
             let method = intern!(tracker.py(), "track_progress_callback");
-            self.goes_on &= tracker.call_method1(method, (bytes,))?.is_truthy()?;
+            self.goes_on &= call_method(tracker, method, (bytes,))?.is_truthy()?;
         }
         Ok(())
     }
@@ -98,7 +99,7 @@ impl Observer {
             let portion = left.min(self.until_report(tracker)?);
             let share = if left == portion { bytes_left } else { bytes / i128::from(files) * i128::from(portion) };
             self.track_bytes(tracker, share)?;
-            tracker.call_method1(intern!(tracker.py(), "increase_processed"), (portion, 0))?;
+            call_method(tracker, intern!(tracker.py(), "increase_processed"), (portion, 0))?;
             self.report(tracker)?;
             left -= portion;
             bytes_left -= share;
@@ -116,13 +117,13 @@ impl Observer {
                 tracker.getattr_opt(intern!(tracker.py(), "last_report_time"))?.is_some_and(|it| it.is_none());
             let portion = if is_first { 1 } else { left.min(self.until_report(tracker)?) };
             let share = if left == portion { bytes_left } else { bytes / files * portion };
-            tracker.call_method1(method, (portion, share))?;
+            call_method(tracker, method, (portion, share))?;
             self.report(tracker)?;
             left -= portion;
             bytes_left -= share;
         }
         if files == 0 && bytes > 0 {
-            tracker.call_method1(method, (0, bytes))?;
+            call_method(tracker, method, (0, bytes))?;
         }
         Ok(())
     }
@@ -137,7 +138,7 @@ impl Observer {
     }
 
     fn report(&mut self, tracker: &Bound<'_, PyAny>) -> PyResult<bool> {
-        self.goes_on &= tracker.call_method0(intern!(tracker.py(), "report_progress"))?.is_truthy()?;
+        self.goes_on &= call_method(tracker, intern!(tracker.py(), "report_progress"), ())?.is_truthy()?;
         Ok(self.goes_on)
     }
 
@@ -155,7 +156,7 @@ impl Observer {
         if let Some(tracker) = &self.tracker
             && error.value(py).is_exact_instance(&cancelled)
         {
-            let statistics = tracker.bind(py).call_method0(intern!(py, "get_summary_statistics"))?;
+            let statistics = call_method(tracker.bind(py), intern!(py, "get_summary_statistics"), ())?;
             error.value(py).setattr(intern!(py, "summary_statistics"), statistics)?;
         }
         Ok(error)

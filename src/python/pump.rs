@@ -6,7 +6,7 @@
 //! raises, and there is no deadlock with locks that Python code holds.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -15,12 +15,14 @@ use futures_util::FutureExt;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::credentials::{CallerCredentials, CredentialRequest};
+use super::aio::{Wakeup, WakeupSocket};
+use super::calls::call_method;
+use super::credentials::{CallerCredentials, CredentialRequest, SessionFailure};
 use super::errors::to_py_err;
 use super::observer::Observer;
+use super::panics;
 use super::runtime::engine;
 use crate::error::{Error, Result};
 use crate::store::credentials::CredentialSource;
@@ -68,9 +70,11 @@ pub(crate) struct Operation {
     messages: std::sync::Mutex<Receiver<Message>>,
     task: JoinHandle<()>,
     cancel: CancellationToken,
-    pub(super) wake: Arc<Notify>,
+    wakeup: Arc<Wakeup>,
     observer: Observer,
     session: Option<Py<PyAny>>,
+    /// What botocore raised when the session was asked for credentials the last time.
+    session_failure: Option<SessionFailure>,
     outcome: Option<PyResult<Py<PyAny>>>,
 }
 
@@ -93,17 +97,17 @@ impl Operation {
     {
         let engine = engine()?;
         let (sender, receiver) = channel();
-        let wake = Arc::new(Notify::new());
-        let post = Post { sender, wake: Arc::clone(&wake) };
+        let wakeup = Arc::new(Wakeup::default());
+        let post = Post { sender, wakeup: Arc::clone(&wakeup) };
         let progress = Arc::new(Progress::default());
-        let cancel = CancellationToken::new();
+        let cancel = engine.cancellation();
         let context = context(py, &post, &progress, &cancel)?;
         let credentials = caller.session.as_ref().map(|_| CallerCredentials::source(post.clone()));
         let work = work(Call { context, credentials });
-        let task = engine.runtime.spawn(async move {
+        let task = engine.spawn(async move {
             let outcome = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(outcome) => outcome,
-                Err(payload) => Err(Error::Sync(format!("a worker panicked: {}", panic_text(payload.as_ref())))),
+                Err(payload) => Err(Error::Sync(format!("a worker panicked: {}", panics::text(payload.as_ref())))),
             };
             post.send(Message::Done(outcome.map(|value| {
                 let convert: Convert = Box::new(move |py| convert(py, value));
@@ -112,7 +116,16 @@ impl Operation {
         });
         let observer = Observer::new(py, caller.tracker, progress)?;
         let messages = std::sync::Mutex::new(receiver);
-        Ok(Self { messages, task, cancel, wake, observer, session: caller.session, outcome: None })
+        Ok(Self {
+            messages,
+            task,
+            cancel,
+            wakeup,
+            observer,
+            session: caller.session,
+            session_failure: None,
+            outcome: None,
+        })
     }
 
     /// Begins work that blocks, such as hashing a tree, on a thread of its own.
@@ -151,7 +164,7 @@ impl Operation {
         match message {
             Message::Log(record) => hand_to_logging(py, &record),
             Message::Credentials(request) => {
-                request.answer(py, self.session.as_ref());
+                self.session_failure = request.answer(py, self.session.as_ref())?;
                 Ok(())
             }
             Message::Done(outcome) => {
@@ -159,12 +172,16 @@ impl Operation {
                 self.outcome = Some(match (outcome, shown) {
                     // What a callback raised is what the call raises.
                     (_, Err(raised)) => Err(raised),
-                    (Ok(convert), Ok(())) => convert(py),
-                    (Err(error), Ok(())) => Err(self.observer.add_statistics(py, to_py_err(py, &error))?),
+                    (Ok(convert), Ok(())) => converted(py, convert),
+                    (Err(error), Ok(())) => Err(self.observer.add_statistics(py, self.explain(py, &error))?),
                 });
                 Ok(())
             }
         }
+    }
+
+    fn explain(&self, py: Python<'_>, error: &Error) -> PyErr {
+        self.session_failure.as_ref().map_or_else(|| to_py_err(py, error), |failure| failure.explain(py, error))
     }
 
     /// One turn of the pump: everything that waits, then signals and progress.
@@ -188,10 +205,7 @@ impl Operation {
     fn end_later(&self) {
         let task = self.task.abort_handle();
         if let Ok(engine) = engine() {
-            engine.runtime.spawn(async move {
-                tokio::time::sleep(CLEAN_UP_PATIENCE).await;
-                task.abort();
-            });
+            engine.run_later(CLEAN_UP_PATIENCE, move || task.abort());
         }
     }
 
@@ -245,6 +259,11 @@ impl Operation {
         self.outcome.take().unwrap_or_else(|| Err(PyRuntimeError::new_err("The operation is not done.")))
     }
 
+    /// Has the socket's event loop woken whenever something comes up; the loop knows the operation by the number.
+    fn wake_through(&self, socket: PyRef<'_, WakeupSocket>, number: u64) {
+        self.wakeup.connect(&socket, number);
+    }
+
     /// Asks the work to stop. It ends soon after, as a cancelled one.
     fn cancel(&self) {
         self.cancel.cancel();
@@ -262,7 +281,7 @@ impl Drop for Operation {
 #[derive(Debug, Clone)]
 pub(super) struct Post {
     sender: Sender<Message>,
-    wake: Arc<Notify>,
+    wakeup: Arc<Wakeup>,
 }
 
 impl std::fmt::Debug for Message {
@@ -279,7 +298,7 @@ impl Post {
     /// Sends a message. A caller that is gone does not miss it.
     pub(super) fn send(&self, message: Message) {
         let _ = self.sender.send(message);
-        self.wake.notify_one();
+        self.wakeup.ring();
     }
 }
 
@@ -292,6 +311,14 @@ fn context(py: Python<'_>, post: &Post, progress: &Arc<Progress>, cancel: &Cance
     Ok(context.with_log(level, Arc::new(move |record| post.send(Message::Log(record)))))
 }
 
+/// The result as a Python object. A panic is an error, as one of a worker is.
+fn converted(py: Python<'_>, convert: Convert) -> PyResult<Py<PyAny>> {
+    catch_unwind(AssertUnwindSafe(|| convert(py))).unwrap_or_else(|payload| {
+        let text = format!("the making of the result panicked: {}", panics::text(payload.as_ref()));
+        Err(to_py_err(py, &Error::Sync(text)))
+    })
+}
+
 /// The loggers that records go to, below the package's own.
 const LOGGERS: [&str; 3] = ["upload", "download", "caches"];
 
@@ -299,7 +326,7 @@ const LOGGERS: [&str; 3] = ["upload", "download", "caches"];
 fn wanted_level(py: Python<'_>) -> PyResult<Option<LogLevel>> {
     for level in [LogLevel::Debug, LogLevel::Info, LogLevel::Warning] {
         for name in LOGGERS {
-            let listens = logger(py, name)?.call_method1(intern!(py, "isEnabledFor"), (level as i32,))?;
+            let listens = call_method(&logger(py, name)?, intern!(py, "isEnabledFor"), (level as i32,))?;
             if listens.is_truthy()? {
                 return Ok(Some(level));
             }
@@ -309,15 +336,12 @@ fn wanted_level(py: Python<'_>) -> PyResult<Option<LogLevel>> {
 }
 
 fn logger<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), (format!("rusty_attachments.{name}"),))
+    let logging = py.import(intern!(py, "logging"))?;
+    call_method(&logging, intern!(py, "getLogger"), (format!("rusty_attachments.{name}"),))
 }
 
 fn hand_to_logging(py: Python<'_>, record: &LogRecord) -> PyResult<()> {
     // As an argument, so that a `%` in a file name is not taken for a format.
-    logger(py, record.logger)?.call_method1(intern!(py, "log"), (record.level as i32, "%s", &record.message)).map(drop)
-}
-
-fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+    let logger = logger(py, record.logger)?;
+    call_method(&logger, intern!(py, "log"), (record.level as i32, "%s", &record.message)).map(drop)
 }

@@ -11,7 +11,7 @@ use super::pump::{Call, Caller, Operation};
 use super::runtime::engine;
 use crate::error::Result;
 use crate::store::ObjectStore;
-use crate::store::s3::{S3Options, S3Settings, S3Store};
+use crate::store::s3::{S3Options, S3Settings, S3Shared, S3Store};
 use crate::transfer::context::Context;
 
 /// What a call says about S3: a boto3 session or nothing, and how many connections.
@@ -79,8 +79,9 @@ impl StoreArguments {
         C: FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
     {
         let options = self.options(py)?;
+        let shared = &engine()?.s3;
         let work = async move |call: Call| {
-            let store = connect(options, &call).await?;
+            let store = connect(shared, options, &call).await?;
             work(store, call.context).await
         };
         Operation::start(py, Caller { tracker, session: self.session }, work, convert)
@@ -111,8 +112,7 @@ fn text(session: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<String>> {
 }
 
 /// Connects within a call, whose pump answers requests for credentials.
-async fn connect(mut options: S3Options, call: &Call) -> Result<Arc<dyn ObjectStore>> {
-    let engine = engine().map_err(|error| crate::Error::Sync(error.to_string()))?;
+async fn connect(shared: &S3Shared, mut options: S3Options, call: &Call) -> Result<Arc<dyn ObjectStore>> {
     options.credentials.clone_from(&call.credentials);
-    Ok(Arc::new(S3Store::connect(&engine.s3, options).await?))
+    Ok(Arc::new(S3Store::connect(shared, options).await?))
 }

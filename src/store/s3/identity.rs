@@ -185,8 +185,10 @@ fn failure(origin: Option<&Origin>, error: &CredentialsError) -> ConfigurationEr
 /// Credentials that can go into a request. The SDK panics over others, or S3 says that the signature does not match.
 fn sendable(credentials: Credentials, place: &str) -> Result<Credentials, CredentialsError> {
     let secret = credentials.secret_access_key();
-    // The secret is not sent, and a store of one's own may allow any characters in it. At its ends a blank is a mistake.
-    let secret_flaw = (secret.trim() != secret).then_some("begins or ends with a blank or a line end");
+    // The secret is not sent, and a store of one's own may allow any characters in it. A line end, or a blank at its ends, is a
+    // mistake.
+    let is_padded = secret.trim() != secret || secret.contains(['\r', '\n']);
+    let secret_flaw = is_padded.then_some("has a line end in it, or begins or ends with a blank");
     let flaws = [
         ("access key id", flaw(credentials.access_key_id())),
         ("secret access key", secret_flaw),
@@ -224,5 +226,45 @@ impl ProvideCredentials for IdentityProvider {
         Self: 'a,
     {
         future::ProvideCredentials::new(self.0.credentials())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(key: &str, secret: &str, token: Option<&str>, account: Option<&str>) -> String {
+        let mut builder = Credentials::builder().access_key_id(key).secret_access_key(secret).provider_name("a test");
+        builder.set_session_token(token.map(str::to_owned));
+        builder.set_account_id(account.map(Into::into));
+        match sendable(builder.build(), "a test") {
+            Ok(_) => String::new(),
+            Err(error) => std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default(),
+        }
+    }
+
+    #[test]
+    fn credentials_that_a_header_takes_pass() {
+        assert_eq!(text_of("AKIA", "a secret with ü and blanks", Some("token/+=="), Some("123456789012")), "");
+        assert_eq!(text_of("AKIA", "secret", None, None), "");
+    }
+
+    #[test]
+    fn others_are_refused_by_name_and_without_their_value() {
+        let right = ("AKIA", "secret", Some("token"), Some("123456789012"));
+        for flawed in ["value\n", "value\r\n", "\nvalue", " value", "value ", "value\t", "va\u{b}lue\n"] {
+            for (name, text) in [
+                ("access key id", text_of(flawed, right.1, right.2, right.3)),
+                ("secret access key", text_of(right.0, flawed, right.2, right.3)),
+                ("session token", text_of(right.0, right.1, Some(flawed), right.3)),
+                ("account id", text_of(right.0, right.1, right.2, Some(flawed))),
+            ] {
+                assert!(text.contains(name) && text.contains("line end") | text.contains("blank"), "{text} {flawed:?}");
+                assert!(!text.contains("value"), "{text}");
+            }
+        }
+        assert!(text_of("schlüssel", "secret", None, None).contains("can't be sent"));
+        assert!(text_of("AKIA\0", "secret", None, None).contains("can't be sent"));
+        assert!(text_of("", "secret", None, None).contains("is empty"));
     }
 }
