@@ -41,8 +41,7 @@ def _few(name: str, quick: bool = True, user: Optional[int] = None, **how: Any) 
             this.score.panics += "panick" in text or kind in ("PanicException", "InternalError")
             named = "thread" in text or "memory" in text
             this.surprise_unless(kind == "ok" or named, f"{verb}: {kind} {text[:300]}")
-            # A tree is walked by threads of its own.
-            if how.get("refuse") == "later" and verb != "snapshot":
+            if how.get("refuse") == "later":
                 this.surprise_unless(kind == "ok", f"{verb}: {kind} {text[:300]}")
         this.surprise_unless("panicked" not in outcome.stderr, outcome.stderr[-300:])
         for verb, target in (("download", this.target), ("awaited download", this.home / "second")):

@@ -70,22 +70,35 @@ pub fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
     if !look(request.root)?.is_some_and(|found| found.is_dir()) {
         return Ok(Walked::default());
     }
-    // The walker panics where the system makes no thread for it.
-    let threads = threads::most_at_once(std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    if threads == 0 {
-        let reason = std::io::Error::new(ErrorKind::WouldBlock, "the system makes no more threads for this process");
-        return Err(Error::io("walk", request.root, reason));
-    }
-    let walker = WalkBuilder::new(request.root)
-        .standard_filters(false)
-        .hidden(false)
-        .follow_links(request.follow_links)
-        .threads(threads)
-        .build_parallel();
+    let mut builder = WalkBuilder::new(request.root);
+    builder.standard_filters(false).hidden(false).follow_links(request.follow_links);
     let shared = Shared { request, outcome: Mutex::default() };
-    walker.visit(&mut &shared);
+    // The parallel walker panics where the system makes no thread for it.
+    match threads::most_at_once(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)) {
+        0 => walk_alone(&builder, &shared),
+        threads => builder.threads(threads).build_parallel().visit(&mut &shared),
+    }
     let (found, error) = shared.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
     error.map_or(Ok(found), Err)
+}
+
+/// Walks on the caller's thread. Also walks what is below directories that are not entered, and passes it over.
+fn walk_alone(builder: &WalkBuilder, shared: &Shared<'_>) {
+    let mut visitor = Visitor { shared, walked: Walked::default(), error: None };
+    let mut passed_over: Option<PathBuf> = None;
+    for entry in builder.build() {
+        let path = entry.as_ref().map_or_else(path_of, |entry| Some(entry.path())).map(Path::to_path_buf);
+        if let (Some(path), Some(folder)) = (&path, &passed_over)
+            && path.starts_with(folder)
+        {
+            continue;
+        }
+        match visitor.visit(entry) {
+            WalkState::Quit => break,
+            WalkState::Skip => passed_over = path,
+            WalkState::Continue => {}
+        }
+    }
 }
 
 /// What is at a path, links followed; `None` where nothing can be.
@@ -227,4 +240,35 @@ fn looping_link(error: &ignore::Error) -> Option<&Path> {
 
 fn io_error(error: &ignore::Error) -> Option<&std::io::Error> {
     error.io_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_alone_finds_what_a_parallel_one_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["a/b/c/file", "a/skipped/d/file", "a/skipped.txt", "a/z", "top", "skipped/file"] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "contents").unwrap();
+        }
+        let choose = |path: &[u8], _| Choice { take: true, enter: !path.ends_with(b"skipped") };
+        let request = WalkRequest { root: folder.path(), follow_links: true, choose: &choose, is_cancelled: &|| false };
+        let sorted = |paths: &PathList| {
+            let mut paths: Vec<Vec<u8>> = paths.iter().map(<[u8]>::to_vec).collect();
+            paths.sort();
+            paths
+        };
+        let parallel = walk(&request).unwrap();
+        let shared = Shared { request: &request, outcome: Mutex::default() };
+        let mut builder = WalkBuilder::new(request.root);
+        walk_alone(builder.standard_filters(false).hidden(false).follow_links(true), &shared);
+        let (alone, error) = shared.outcome.into_inner().unwrap();
+        assert!(error.is_none());
+        assert_eq!(sorted(&alone.files), sorted(&parallel.files));
+        assert_eq!(sorted(&alone.directories), sorted(&parallel.directories));
+        assert_eq!(sorted(&alone.files), [&b"a/b/c/file"[..], b"a/skipped.txt", b"a/z", b"top"]);
+    }
 }
