@@ -299,7 +299,9 @@ def submit_with_local_manifests(kit: Kit) -> Any:
 
 
 def download_each(kit: Kit) -> Any:
-    """Downloads one manifest after the other; what became of each."""
+    """Downloads one manifest after the other, in a working directory if one is given; what became of each."""
+    if kit["working_directory"]:
+        os.chdir(kit["working_directory"])
     outcomes = []
     for path in kit["manifests"]:
         try:

@@ -36,6 +36,9 @@ pub enum PathProblem {
     /// It begins at the file system's root.
     #[error("the path is absolute")]
     Absolute,
+    /// It is absolute, and leads elsewhere than below the root.
+    #[error("the path is absolute and does not lead below the root")]
+    Elsewhere,
     /// It has a `..` component.
     #[error("the path has a '..' component")]
     ParentComponent,
@@ -88,6 +91,12 @@ impl<'a> ManifestPath<'a> {
         self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".")
     }
 
+    /// Whether the path begins at the top of the host's file system instead of at a root.
+    #[must_use]
+    pub fn is_absolute(self) -> bool {
+        self.0.first() == Some(&b'/')
+    }
+
     /// Checks that the path stays below whatever root it is joined to, by its text alone.
     ///
     /// # Errors
@@ -103,7 +112,7 @@ impl<'a> ManifestPath<'a> {
         if bytes.contains(&0) {
             return Some(PathProblem::Nul);
         }
-        if bytes.first() == Some(&b'/') {
+        if self.is_absolute() {
             return Some(PathProblem::Absolute);
         }
         if format == PathFormat::Windows

@@ -9,7 +9,7 @@ use rusty_attachments::Error;
 use rusty_attachments::hash::{HashAlgorithm, hash_bytes};
 use rusty_attachments::manifest::{Content, Directory, FileTable, Manifest, ManifestVersion};
 use rusty_attachments::ops::download::{
-    ConflictResolution, DownloadOptions, DownloadReport, DownloadRequest, RootDownload, download,
+    ConflictResolution, DownloadOptions, DownloadReport, DownloadRequest, Permissions, RootDownload, download,
 };
 use rusty_attachments::path::ManifestPath;
 use rusty_attachments::store::memory::{Fault, MemoryStore, Operation};
@@ -21,6 +21,7 @@ use rusty_attachments::transfer::progress::ProgressSnapshot;
 
 use crate::upload::{BUCKET, bytes, key_of};
 
+mod absolute;
 mod conflicts;
 mod containment;
 mod faults;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     Callback = Callable[[ProgressReportMetadata], bool]
 
 CANCELLED = "File download cancelled."
+
+ABSOLUTE_PATHS = ""
+"""The root of a manifest whose paths a caller has made absolute: they are taken as they are."""
 
 _Files = Sequence[BaseManifestPath]
 # A boto3 session; boto3 is no dependency.
@@ -71,7 +75,7 @@ def begin_download(
 
     Args:
         bucket: The bucket.
-        roots: Local directories, and what goes below each.
+        roots: Local directories, and what goes below each; `ABSOLUTE_PATHS` for paths that are taken as they are.
         cas_prefix: Where objects are.
         session: A boto3 session to take credentials from.
         tracker: Told of files and bytes; may cancel.
@@ -93,6 +97,11 @@ def begin_download(
             "permissions": None if permissions is None else posix_permissions(permissions),
         },
     )
+
+
+def _named(directory: str) -> str:
+    # Without a name it is the working directory, which every path must stay below.
+    return directory or os.curdir
 
 
 def _resolution_name(resolution: Optional[FileConflictResolution]) -> str:
@@ -205,7 +214,7 @@ def download_files(
     manifest = as_manifest(files, hash_algorithm)
     operation = begin_download(
         s3_settings.s3BucketName,
-        [(local_download_dir, manifest)],
+        [(_named(local_download_dir), manifest)],
         s3_settings.full_cas_prefix(),
         session,
         progress_tracker,
@@ -340,7 +349,7 @@ def download_file(
     if session is None and s3_client is not None:
         session = _ClientAsSession(s3_client)
     tracker = None if progress_tracker is None else _BytesOnly(progress_tracker)
-    roots = [(local_download_dir, as_manifest([file], hash_algorithm))]
+    roots = [(_named(local_download_dir), as_manifest([file], hash_algorithm))]
     options = DownloadOptions(file_conflict_resolution)
     operation = begin_download(s3_bucket, roots, cas_prefix, session, tracker, options)
     written: list[str] = operation.run()[0]

@@ -97,9 +97,15 @@ def download_files_from_manifests(
 
     Every path is checked before anything is written; every file is checked before it gets its name.
 
+    A manifest in S3 has paths below its root. An absolute path is taken where it leads below the root, links
+    resolved. The root `""` is for manifests whose paths the caller has made absolute, as
+    `deadline job download-output` does by the rules of storage profiles: their absolute paths are taken as they are,
+    in any directory. Never use it for a manifest as it came from S3.
+
     Args:
         s3_bucket: The bucket.
-        manifests_by_root: The files, by the local directory that they go below.
+        manifests_by_root: The files, by the local directory that they go below; by `""` where their paths are absolute.
+            Relative paths go below the working directory there.
         cas_prefix: Where objects are: `<root prefix>/Data`.
         fs_permission_settings: A group and permission bits to add to files and directories.
         session: A boto3 session to take credentials from.

@@ -14,6 +14,17 @@ pub struct Resolver {
 }
 
 impl Resolver {
+    /// The resolved path of any path. Where all of it exists, the kernel resolves it.
+    ///
+    /// # Errors
+    /// The system's error where a relative path has no working directory to begin at.
+    pub fn real(&mut self, path: &Path) -> std::io::Result<PathBuf> {
+        match path.canonicalize() {
+            Ok(real) => Ok(real),
+            Err(_) => Ok(self.resolve(&super::glob::normalised(&std::path::absolute(path)?))),
+        }
+    }
+
     /// The resolved path of an absolute, normalised path.
     pub fn resolve(&mut self, path: &Path) -> PathBuf {
         self.resolve_at_most(path, MOST_LINKS)
@@ -54,5 +65,10 @@ mod tests {
         assert_eq!(resolver.resolve(&root.join("dangling")), root.join("real/missing"));
         assert_eq!(resolver.resolve(&root.join("loop")), root.join("loop"));
         assert_eq!(resolver.resolve(Path::new("/")), Path::new("/"));
+        assert_eq!(resolver.real(&root.join("link/./a//b")).unwrap(), root.join("real/a/b"));
+        // The kernel's way: `..` is the parent of where the link leads.
+        std::fs::create_dir_all(root.join("deep/er")).unwrap();
+        symlink("deep/er", root.join("down")).unwrap();
+        assert_eq!(resolver.real(&root.join("down/..")).unwrap(), root.join("deep"));
     }
 }

@@ -30,6 +30,8 @@ pub struct TargetRoot {
     directory: Arc<Directory>,
     path: PathBuf,
     is_new: bool,
+    /// Which links on the way to a file are followed.
+    links: Links,
     open: Mutex<HashMap<Vec<u8>, Arc<Directory>>>,
     /// Directories in which temporary files of killed runs were looked for, by [`crate::hash::quick_hash`] of their paths.
     swept: Mutex<HashSet<u64>>,
@@ -96,12 +98,21 @@ impl TargetRoot {
         Ok(Self::over(directory, path, false))
     }
 
+    /// The top of the file system, for files whose paths are absolute and resolved already: below it no link on the way to a
+    /// file is followed, so that one that is swapped in leads nowhere.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it can't be opened.
+    pub fn top() -> Result<Self> {
+        Self::open(Path::new("/")).map(|top| Self { links: Links::Refuse, ..top })
+    }
+
     fn over(directory: OwnedFd, path: &Path, is_new: bool) -> Self {
-        let path = path.to_path_buf();
         Self {
             directory: Arc::new(Directory::new(directory)),
-            path,
+            path: path.to_path_buf(),
             is_new,
+            links: Links::Beneath,
             open: Mutex::default(),
             swept: Mutex::default(),
         }
@@ -117,6 +128,12 @@ impl TargetRoot {
     #[must_use]
     pub const fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Whether this is [`TargetRoot::top`].
+    #[must_use]
+    pub fn is_top(&self) -> bool {
+        self.links == Links::Refuse
     }
 
     /// Device and inode of the root: two paths with one identity are one directory.
@@ -184,6 +201,9 @@ impl TargetRoot {
     pub fn look(&self, path: ManifestPath<'_>) -> Result<Existing> {
         path.check(PathFormat::host())?;
         let relative = normalised(path)?;
+        if self.is_top() {
+            return self.look_in_folder(&relative);
+        }
         let open = |flags: OFlags| {
             let flags = OFlags::PATH_FLAG | OFlags::CLOEXEC | flags;
             open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), Links::Beneath)
@@ -200,6 +220,31 @@ impl TargetRoot {
         }
     }
 
+    /// As [`TargetRoot::look`], where a link is followed in the last place alone, wherever it leads: nothing is written
+    /// through it.
+    fn look_in_folder(&self, relative: &Path) -> Result<Existing> {
+        let fail = |error: Errno| Error::io("look at", self.path.join(relative), error);
+        let parent =
+            relative.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let name = relative.file_name().unwrap_or_default();
+        let flags = OFlags::PATH_FLAG | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = match open_beneath(self.directory.as_fd(), parent, flags, Mode::empty(), Links::Refuse) {
+            Ok(found) => found,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Existing::Nothing),
+            Err(Errno::LOOP) => return Ok(Existing::Outside),
+            Err(error) => return Err(fail(error)),
+        };
+        match rustix::fs::statat(&folder, name, AtFlags::empty()) {
+            Ok(stat) => Ok(existing(&stat)),
+            Err(Errno::NOENT) if rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() => {
+                Ok(Existing::DanglingLink)
+            }
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(Existing::Nothing),
+            Err(Errno::LOOP) => Ok(Existing::Other),
+            Err(error) => Err(fail(error)),
+        }
+    }
+
     /// As [`TargetRoot::look`], where a link in the last place is not followed: it is [`Existing::Other`], wherever it leads.
     ///
     /// # Errors
@@ -209,7 +254,7 @@ impl TargetRoot {
         let relative = normalised(path)?;
         let flags = OFlags::PATH_FLAG | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let fail = |error: Errno| Error::io("look at", self.path.join(&relative), error);
-        match open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), Links::Beneath) {
+        match open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), self.links) {
             Ok(found) => rustix::fs::fstat(&found).map(|stat| existing(&stat)).map_err(fail),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(Existing::Nothing),
             Err(Errno::XDEV) => Ok(Existing::Outside),
@@ -223,7 +268,7 @@ impl TargetRoot {
     pub fn open_file(&self, path: ManifestPath<'_>) -> Option<(File, FileStamp)> {
         let relative = normalised(path).ok()?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let found = open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), Links::Beneath).ok()?;
+        let found = open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), self.links).ok()?;
         let stat = rustix::fs::fstat(&found).ok()?;
         FileType::from_raw_mode(stat.st_mode).is_file().then(|| (File::from(found), FileStamp::from_stat(&stat)))
     }
@@ -253,7 +298,7 @@ impl TargetRoot {
         }
         let path = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
         // What can't be opened now is in nobody's way, or is told of when something is to be written there.
-        if let Ok(found) = open_beneath(self.directory.as_fd(), path, DIRECTORY, Mode::empty(), Links::Beneath) {
+        if let Ok(found) = open_beneath(self.directory.as_fd(), path, DIRECTORY, Mode::empty(), self.links) {
             remove_stale(&Directory::new(found));
         }
     }
@@ -298,7 +343,7 @@ impl TargetRoot {
 
     fn open_or_make(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<OwnedFd> {
         let full = self.path.join(relative);
-        match open_beneath(self.directory.as_fd(), relative, DIRECTORY, Mode::empty(), Links::Beneath) {
+        match open_beneath(self.directory.as_fd(), relative, DIRECTORY, Mode::empty(), self.links) {
             Ok(found) => return Ok(found),
             Err(Errno::NOENT) => {}
             Err(error) => return Err(directory_error(error, &full, shown)),
@@ -310,7 +355,7 @@ impl TargetRoot {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(directory_error(error, &full, shown)),
         }
-        open_beneath(above.as_fd(), Path::new(name), DIRECTORY, Mode::empty(), Links::Beneath)
+        open_beneath(above.as_fd(), Path::new(name), DIRECTORY, Mode::empty(), self.links)
             .map_err(|error| directory_error(error, &full, shown))
     }
 

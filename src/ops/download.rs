@@ -3,6 +3,7 @@
 //! All paths are checked and all name conflicts are settled before the first byte is fetched, in one thread, so that names of
 //! copies don't depend on timing. Each content is fetched once, checked, and cloned to the other files that have it.
 
+mod absolute;
 mod check;
 mod conflicts;
 mod contents;
@@ -30,10 +31,13 @@ use crate::transfer::disk_pace::DiskPace;
 use crate::transfer::download::{Downloader, Verify};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::tasks::blocking;
+use absolute::Scope;
 use contents::Contents;
 
 const CANCELLED: &str = "File download cancelled.";
 const LOGGER: &str = "download";
+const PERMISSIONS_WITHOUT_ROOT: &str = "Permissions are given from a root directory down to each file, and absolute paths have \
+                                        none where the root is ''. Name the root directory.";
 
 /// What to download, and where to.
 #[derive(Clone)]
@@ -54,8 +58,11 @@ pub struct DownloadRequest {
 #[derive(Debug, Clone)]
 pub struct RootDownload {
     /// The local directory; made if it is not there.
+    ///
+    /// The empty path stands for the absolute paths that a caller has put into the manifest: they are taken as they are, so
+    /// never use it for a manifest as it came from S3. Its relative paths go below the working directory.
     pub path: PathBuf,
-    /// The files.
+    /// The files. An absolute path must lead below the root.
     pub manifest: Arc<Manifest>,
 }
 
@@ -152,6 +159,8 @@ struct Job {
     request: DownloadRequest,
     downloader: Downloader,
     roots: Vec<TargetRoot>,
+    /// The manifests as they were given, for the log: absolute paths have become relative ones in the request's.
+    given: Vec<Arc<Manifest>>,
     settled: conflicts::Settled,
     done_without: place::DoneWithout,
     /// By root.
@@ -196,6 +205,7 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
         began,
         downloader,
         roots: prepared.roots,
+        given: prepared.given,
         settled: prepared.settled,
         done_without: place::DoneWithout::default(),
         request: prepared.request,
@@ -208,19 +218,30 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
 struct Prepared {
     request: DownloadRequest,
     roots: Vec<TargetRoot>,
+    given: Vec<Arc<Manifest>>,
     settled: conflicts::Settled,
     contents: Contents,
 }
 
 /// Checks everything, opens the roots, settles conflicts and groups files by content.
-fn prepare(request: DownloadRequest, context: &Context) -> Result<Prepared> {
+fn prepare(mut request: DownloadRequest, context: &Context) -> Result<Prepared> {
     let _work = context.progress.local_work();
+    let given = request.roots.iter().map(|root| Arc::clone(&root.manifest)).collect();
+    let mut scopes = Vec::with_capacity(request.roots.len());
     let mut have_duplicates = Vec::with_capacity(request.roots.len());
-    for root in &request.roots {
+    for root in &mut request.roots {
         context.check_cancelled(CANCELLED)?;
-        have_duplicates.push(check::check_manifest(&root.manifest, request.options.duplicates)?);
+        let scope = Scope::settle(root)?;
+        if scope == Scope::Anywhere && request.options.permissions.is_some() {
+            return Err(Error::InvalidArgument(PERMISSIONS_WITHOUT_ROOT.to_owned()));
+        }
+        // Several roots of a job may be mapped to one directory.
+        let duplicates = if scope == Scope::Anywhere { Duplicates::InOrder } else { request.options.duplicates };
+        have_duplicates.push(check::check_manifest(&root.manifest, duplicates)?);
+        scopes.push(scope);
     }
-    let roots = request.roots.iter().map(|root| TargetRoot::create(&root.path)).collect::<Result<Vec<_>>>()?;
+    let opened = scopes.iter().zip(&request.roots).map(|(scope, root)| scope.open(root));
+    let roots = opened.collect::<Result<Vec<_>>>()?;
     check::refuse_shared_roots(&request, &roots)?;
     let mut settled = conflicts::settle(&request, &roots, &have_duplicates, context)?;
     if request.options.conflicts == ConflictResolution::Resume {
@@ -228,7 +249,7 @@ fn prepare(request: DownloadRequest, context: &Context) -> Result<Prepared> {
     }
     settled.count_skipped(&request, context);
     let contents = Contents::of(&request, &settled);
-    Ok(Prepared { request, roots, settled, contents })
+    Ok(Prepared { request, roots, given, settled, contents })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

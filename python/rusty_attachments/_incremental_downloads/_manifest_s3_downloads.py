@@ -9,14 +9,14 @@ import ntpath
 import os
 import posixpath
 import re
-from collections.abc import Callable, Iterable
-from copy import copy
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
 from .._download_files import (
+    ABSOLUTE_PATHS,
     CANCELLED,
     DownloadOptions,
     _ensure_paths_within_directory,
@@ -259,10 +259,12 @@ def _download_manifest_paths(
     settings = JobAttachmentS3Settings(**queue["jobAttachmentSettings"])
     total = sum(entry.size for entry in manifest_paths_to_download)
     tracker = new_tracker((len(manifest_paths_to_download), total), on_downloading_files)
-    roots = _by_anchor(manifest_paths_to_download)
+    for entry in manifest_paths_to_download:
+        if not Path(entry.path).is_absolute():
+            raise ValueError(f"The path is not absolute: {entry.path}")
     operation = begin_download(
         settings.s3BucketName,
-        [(root, as_manifest(entries, hash_algorithm)) for root, entries in roots.items()],
+        [(ABSOLUTE_PATHS, as_manifest(manifest_paths_to_download, hash_algorithm))],
         settings.full_cas_prefix(),
         boto3_session_for_s3,
         tracker,
@@ -270,31 +272,3 @@ def _download_manifest_paths(
     )
     operation.run()
     report_end(tracker, CANCELLED)
-
-
-def _by_anchor(entries: Iterable[BaseManifestPath]) -> dict[str, list[BaseManifestPath]]:
-    """Files with their paths below the roots of file systems: `/`, or drives.
-
-    The directories on the way may be links, as the user has them: they are resolved first, since a download follows no
-    link that could lead out of its root.
-
-    Raises:
-        ValueError: A path is not absolute.
-    """
-    resolved: dict[Path, Path] = {}
-    roots: dict[str, list[BaseManifestPath]] = {}
-    for entry in entries:
-        path = Path(entry.path)
-        if not path.is_absolute():
-            raise ValueError(f"The path is not absolute: {entry.path}")
-        if path.parent not in resolved:
-            resolved[path.parent] = path.parent.resolve()
-        real = resolved[path.parent] / path.name
-        below = copy(entry)
-        below.path = real.relative_to(real.anchor).as_posix()
-        target = getattr(entry, "symlink_target", None)  # of version 2025-12-04-beta
-        if target is not None:
-            place = Path(target)
-            below.symlink_target = place.relative_to(place.anchor).as_posix()  # type: ignore[attr-defined]
-        roots.setdefault(real.anchor, []).append(below)
-    return roots

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::check::plain;
 use super::nested::settle_nested;
-use super::{CANCELLED, ConflictResolution, DownloadRequest, Duplicates, FileId};
+use super::{CANCELLED, ConflictResolution, DownloadRequest, FileId};
 use crate::error::{Error, Result};
 use crate::fs::target::{Existing, TargetRoot};
 use crate::manifest::{Content, Manifest};
@@ -262,7 +262,7 @@ impl Settler<'_> {
         if distinct.len() < 2 {
             return Ok(());
         }
-        debug_assert_eq!(self.request.options.duplicates, Duplicates::InOrder, "others were refused");
+        // Where that is not wanted, the check of the manifest has refused it.
         match self.request.options.conflicts {
             // The last one written is the one that stays: the others need not be written.
             ConflictResolution::Overwrite | ConflictResolution::Resume => {

@@ -1,6 +1,6 @@
 //! What comes after all files: empty directories, links, permissions of directories, the disk, the report.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::conflicts::{Naming, is_link};
@@ -88,15 +88,18 @@ impl Job {
     /// Permissions and the disk, for every directory from the root down to each file of this run, each once.
     fn finish_folders(&self, number: u32, root: &TargetRoot, written: &PathList) -> Result<()> {
         let options = &self.request.options;
+        let holders: HashSet<PathBuf> = written.iter().filter_map(|path| folder_below(root, path)).collect();
         for folder in self.folders(number, root, written)? {
             self.downloader.context.check_cancelled(CANCELLED)?;
-            let directory = root.directory(&folder)?;
             if let Some(Permissions { group, directory_mode, .. }) = options.permissions {
+                let directory = root.directory(&folder)?;
                 permissions::add(&*directory, group, directory_mode)
                     .map_err(|error| Error::io("set the permissions of", root.path().join(&folder), error))?;
             }
+            // From the top of the file system on, the directories above the files are mostly others', and may be closed to us.
+            let is_needed = !root.is_top() || holders.contains(&folder);
             if options.sync {
-                root.sync(&folder)?;
+                root.sync(&folder).or_else(|error| if is_needed { Err(error) } else { Ok(()) })?;
             }
         }
         Ok(())
@@ -112,9 +115,7 @@ impl Job {
             }
         };
         for path in written.iter() {
-            let path = os_string_from_wtf8(path).map(PathBuf::from).unwrap_or_default();
-            let below = path.strip_prefix(root.path()).ok().and_then(Path::parent);
-            add(below.unwrap_or_else(|| Path::new("")));
+            add(&folder_below(root, path).unwrap_or_default());
         }
         let manifest = &self.request.roots[number as usize].manifest;
         for directory in &manifest.directories {
@@ -131,6 +132,12 @@ impl Job {
         }
         Ok(folders)
     }
+}
+
+/// The directory of a written file, below the root.
+fn folder_below(root: &TargetRoot, path: &[u8]) -> Option<PathBuf> {
+    let path = PathBuf::from(os_string_from_wtf8(path)?);
+    path.strip_prefix(root.path()).ok()?.parent().map(Path::to_path_buf)
 }
 
 /// The shortest way from the directory of a link to its destination, both given from the root: no directory on the way to

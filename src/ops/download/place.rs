@@ -96,8 +96,8 @@ impl Job {
 
     pub(super) fn note_written(&self, id: FileId, path: &std::path::Path) {
         self.downloader.context.log(LogLevel::Debug, LOGGER, || {
-            let relative = self.manifest(id).files.path(id.index()).display();
-            format!("Downloaded {relative} to {}", path.display())
+            let given = self.given[id.root as usize].files.path(id.index()).display();
+            format!("Downloaded {given} to {}", path.display())
         });
         lock(&self.written)[id.root as usize].push_os(path.as_os_str());
     }

@@ -124,7 +124,9 @@ impl<'a> Search<'a> {
         let path = self.request.roots[id.root as usize].manifest.files.path(id.index());
         let mut key = self.real_roots[id.root as usize].clone();
         for part in path.components() {
-            key.push(b'/');
+            if key.last() != Some(&b'/') {
+                key.push(b'/');
+            }
             key.extend_from_slice(part);
         }
         key
