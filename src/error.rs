@@ -154,6 +154,23 @@ pub struct S3ServiceError {
     pub code: Option<String>,
     /// Guidance for the status and S3's own text.
     pub message: String,
+    /// The reply itself, for programs that look beneath the text.
+    pub reply: ServiceReply,
+}
+
+/// What an error reply of S3 says, as botocore shows it in `ClientError.response`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceReply {
+    /// S3's name of the operation: `PutObject`, …
+    pub operation: String,
+    /// S3's code, or the status where the reply had none.
+    pub code: String,
+    /// S3's text, or the status's reason phrase.
+    pub text: String,
+    /// `x-amz-request-id`.
+    pub request_id: Option<String>,
+    /// `x-amz-id-2`.
+    pub host_id: Option<String>,
 }
 
 /// A failure to get any usable answer from S3.
@@ -163,7 +180,7 @@ pub struct S3ServiceError {
      This could be due to temporary issues with AWS, internet connection, or your AWS credentials. \
      Please verify your credentials and network connection. If the problem persists, try again later \
      or contact support for further assistance.",
-    action = action.as_str()
+    action = action.while_asking()
 )]
 pub struct S3ClientError {
     /// What was being done.
@@ -240,6 +257,15 @@ impl S3Action {
             Self::DownloadingBinaryFile => "downloading binary file",
             Self::ListingBucketContents => "listing bucket contents",
             Self::CheckingIfObjectExists => "checking if object exists",
+        }
+    }
+
+    /// The reference's words where no answer came.
+    #[must_use]
+    pub const fn while_asking(self) -> &'static str {
+        match self {
+            Self::CheckingIfObjectExists => "checking for the existence of an object in the S3 bucket",
+            other => other.as_str(),
         }
     }
 }

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyNotImplementedError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 use super::calls::call;
-use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, S3ClientError, S3ServiceError};
+use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, S3ClientError, S3ServiceError, ServiceReply};
 
 /// An exception for an error. Statistics of a cancelled operation are added by whoever has them.
 pub(crate) fn to_py_err(py: Python<'_>, error: &Error) -> PyErr {
@@ -25,7 +25,11 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::Cache(_) => named(py, "JobAttachmentsError", &text)?,
         Error::SourceFile { path, problem } => source_file_error(py, &text, problem.os_error(), path)?,
         Error::Integrity(_) | Error::Sync(_) | Error::Configuration(_) => named(py, "AssetSyncError", &text)?,
-        Error::Io { action, source, .. } if *action == CREATE_DOWNLOAD_DIRECTORY => directory_error(py, source, &text)?,
+        Error::Io { action, path, source } if *action == CREATE_DOWNLOAD_DIRECTORY => {
+            let error = directory_error(py, source, &text)?;
+            error.set_cause(py, Some(os_error(py, source, &source.to_string(), path)?));
+            error
+        }
         Error::Io { path, source, .. } => os_error(py, source, &text, path)?,
         Error::Download { path, source, .. } => {
             let error = named(py, "AssetSyncError", &text)?;
@@ -53,13 +57,25 @@ fn exceptions(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 fn service_error(py: Python<'_>, error: &S3ServiceError) -> PyResult<PyErr> {
     let class = exceptions(py)?.getattr("JobAttachmentsS3ClientError")?;
     let arguments = (error.action.as_str(), error.status_code, &error.bucket, &error.key, &error.message);
-    Ok(PyErr::from_value(call(&class, arguments)?))
+    let raised = PyErr::from_value(call(&class, arguments)?);
+    let ServiceReply { operation, code, text, request_id, host_id } = &error.reply;
+    let reply = (operation, error.status_code, code, text, (request_id, host_id));
+    raised.set_cause(py, Some(PyErr::from_value(call(&botocore(py)?.getattr("client_error")?, reply)?)));
+    Ok(raised)
 }
 
 fn client_error(py: Python<'_>, error: &S3ClientError) -> PyResult<PyErr> {
     let class = exceptions(py)?.getattr("JobAttachmentS3BotoCoreError")?;
     let details = format!("{} (bucket '{}', key '{}')", error.details, error.bucket, error.key);
-    Ok(PyErr::from_value(call(&class, (error.action.as_str(), details))?))
+    let raised = PyErr::from_value(call(&class, (error.action.while_asking(), details))?);
+    let cause = call(&botocore(py)?.getattr("request_error")?, (&error.details,))?;
+    raised.set_cause(py, Some(PyErr::from_value(cause)));
+    Ok(raised)
+}
+
+/// Makes the errors that the reference chains to its own.
+fn botocore(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("rusty_attachments._botocore")
 }
 
 /// An `AssetSyncError`; also an `OSError` of the error number's subclass, where the system would have raised one.

@@ -1,7 +1,7 @@
 //! What the reference tells people about an HTTP status from S3. The texts are part of its interface: users and tests match
 //! them.
 
-use crate::error::{S3Action, S3ServiceError};
+use crate::error::{S3Action, S3ServiceError, ServiceReply};
 
 /// A lifecycle rule has moved the object: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html>. The
 /// reference sends people to look at their permissions.
@@ -27,13 +27,19 @@ pub struct ErrorReply<'a> {
     pub key: &'a str,
     /// The caller's account, where it is known.
     pub account_id: Option<&'a str>,
+    /// `x-amz-request-id`.
+    pub request_id: Option<&'a str>,
+    /// `x-amz-id-2`.
+    pub host_id: Option<&'a str>,
 }
 
 impl ErrorReply<'_> {
     /// The error with guidance and S3's own words, as the reference puts them together.
     #[must_use]
     pub fn into_error(self) -> S3ServiceError {
-        let text = self.botocore_text();
+        let reply = self.reply();
+        let ServiceReply { operation, code, text: reason, .. } = &reply;
+        let text = format!("An error occurred ({code}) when calling the {operation} operation: {reason}");
         let guidance = self.guidance(&text);
         let message = match self.action {
             S3Action::CheckingIfObjectExists => guidance.unwrap_or(text),
@@ -46,15 +52,19 @@ impl ErrorReply<'_> {
             key: self.key.to_owned(),
             code: self.code.map(str::to_owned),
             message,
+            reply,
         }
     }
 
-    /// The text of botocore's `ClientError`. Without a body it uses the status and its reason phrase.
-    fn botocore_text(&self) -> String {
-        let status = self.status_code.to_string();
-        let code = self.code.unwrap_or(&status);
-        let message = self.message.unwrap_or_else(|| reason_phrase(self.status_code));
-        format!("An error occurred ({code}) when calling the {} operation: {message}", self.operation)
+    /// What botocore reads in the reply. Without a body it uses the status and its reason phrase.
+    fn reply(&self) -> ServiceReply {
+        ServiceReply {
+            operation: self.operation.to_owned(),
+            code: self.code.map_or_else(|| self.status_code.to_string(), str::to_owned),
+            text: self.message.unwrap_or_else(|| reason_phrase(self.status_code)).to_owned(),
+            request_id: self.request_id.map(str::to_owned),
+            host_id: self.host_id.map(str::to_owned),
+        }
     }
 
     fn guidance(&self, text: &str) -> Option<String> {

@@ -398,6 +398,8 @@ impl<'a> Asked<'a> {
             bucket: self.bucket,
             key: self.key,
             account_id: None,
+            request_id: None,
+            host_id: None,
         };
         reply.into_error().into()
     }

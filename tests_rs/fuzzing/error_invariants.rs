@@ -43,6 +43,8 @@ pub fn hold_for(data: &[u8]) {
             bucket: BUCKET,
             key: KEY,
             account_id: (reply.choice & 4 == 0).then_some("123456789012"),
+            request_id: None,
+            host_id: None,
         };
         let error = Error::from(told.into_error());
         assert_eq!(error.status_code(), Some(reply.status));

@@ -179,8 +179,9 @@ impl S3Store {
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        let header = |response: &Response| response.headers().get("x-amz-bucket-region").map(str::to_owned);
-        let bucket_region = error.raw_response().and_then(header);
+        let headers = error.raw_response().map(Response::headers);
+        let header = |name: &'static str| headers.and_then(|headers| headers.get(name));
+        let bucket_region = header("x-amz-bucket-region").map(str::to_owned);
         match error.raw_response().map(|response| response.status().as_u16()).filter(|status| *status >= 300) {
             Some(status) if matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_)) => {
                 let code = error.code().map(str::to_owned);
@@ -193,6 +194,8 @@ impl S3Store {
                     bucket: asked.bucket,
                     key: asked.key,
                     account_id: self.account_id(),
+                    request_id: header("x-amz-request-id"),
+                    host_id: header("x-amz-id-2"),
                 };
                 Failure { error: reply.into_error().into(), status: Some(status), code, bucket_region }
             }
