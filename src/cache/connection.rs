@@ -86,6 +86,16 @@ impl SharedConnection {
         run(connection, sql, parameters).map_err(|error| failed(&error))
     }
 
+    /// Runs one statement with each list of parameters: with all of them, or where one fails with none.
+    ///
+    /// # Errors
+    /// [`SqlError`].
+    pub fn execute_many(&self, sql: &str, lists: &[Vec<SqlValue>]) -> Result<(), SqlError> {
+        let guard = self.lock();
+        let connection = guard.as_ref().ok_or(SqlError::Closed)?;
+        run_many(connection, sql, lists).map_err(|error| failed(&error))
+    }
+
     /// Closes the connection; doing it twice does nothing.
     pub fn close(&self) {
         drop(self.lock().take());
@@ -120,6 +130,16 @@ fn run(connection: &Connection, sql: &str, parameters: &[SqlValue]) -> rusqlite:
         all.push((0..columns).map(|index| row.get_ref(index).map(from_sqlite)).collect::<rusqlite::Result<SqlRow>>()?);
     }
     Ok(all)
+}
+
+fn run_many(connection: &Connection, sql: &str, lists: &[Vec<SqlValue>]) -> rusqlite::Result<()> {
+    // A caller who has begun a transaction ends it, too.
+    let transaction = connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose()?;
+    let mut statement = connection.prepare_cached(sql)?;
+    for list in lists {
+        statement.execute(rusqlite::params_from_iter(list.iter().map(to_sqlite)))?;
+    }
+    transaction.map_or(Ok(()), rusqlite::Transaction::commit)
 }
 
 fn to_sqlite(value: &SqlValue) -> rusqlite::types::Value {

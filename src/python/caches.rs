@@ -56,6 +56,31 @@ impl CacheConnection {
         Ok(CacheRows { rows: rows.unbind(), next: std::sync::atomic::AtomicUsize::new(0) })
     }
 
+    /// Runs a statement with each of several lists of parameters: with all, or where one fails with none.
+    fn executemany<'py>(&self, py: Python<'py>, sql: &str, parameters: &Bound<'py, PyAny>) -> PyResult<CacheRows> {
+        let lists = parameters.try_iter()?.map(|list| {
+            let list: Vec<Bound<'py, PyAny>> = list?.extract()?;
+            list.iter().map(value_from_python).collect::<PyResult<Vec<_>>>()
+        });
+        let lists = lists.collect::<PyResult<Vec<_>>>()?;
+        py.detach(|| self.connection.execute_many(sql, &lists)).map_err(|error| to_py_err(py, &error))?;
+        Ok(CacheRows { rows: PyList::empty(py).unbind(), next: std::sync::atomic::AtomicUsize::new(0) })
+    }
+
+    /// Does nothing: statements are committed as they end. Programs written for `sqlite3` call it.
+    #[allow(clippy::unused_self, reason = "it is a method in Python")]
+    const fn commit(&self) {}
+
+    /// `with connection:`, as for `sqlite3`. Statements are committed as they end.
+    const fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    /// Does nothing: the connection stays open, as one of `sqlite3` does.
+    #[pyo3(signature = (*_raised))]
+    #[allow(clippy::unused_self, reason = "it is a method in Python")]
+    fn __exit__(&self, _raised: &Bound<'_, PyTuple>) {}
+
     /// Closes the connection; doing it twice does nothing.
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.connection.close());

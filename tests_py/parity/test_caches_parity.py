@@ -202,3 +202,21 @@ def test_a_closed_cache_says_so(tmp_path):
         pass
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         cache.get_entry("/a", HashAlgorithm.XXH128)
+
+
+@pytest.mark.parametrize("module", BOTH)
+def test_many_rows_at_once(module, tmp_path):
+    with module.S3CheckCache(str(tmp_path)) as cache:
+        connection = cache.db_connection
+        insert = f"INSERT INTO {cache.table_name} VALUES(?, ?)"
+        with connection:
+            connection.executemany(insert, ((f"bucket/{number}", f"{number}.5") for number in range(3)))
+        connection.commit()
+        rows = connection.execute(f"SELECT * FROM {cache.table_name} ORDER BY 1").fetchall()
+        assert rows == [("bucket/0", 0.5), ("bucket/1", 1.5), ("bucket/2", 2.5)]
+        # All of them, or none.
+        with pytest.raises(sqlite3.Error), connection:
+            connection.executemany(insert, [("bucket/3", "1"), ("bucket/0", "2")])
+        assert connection.execute(f"SELECT count(*) FROM {cache.table_name}").fetchone() == (3,)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        connection.executemany(insert, [("x", "1")])
