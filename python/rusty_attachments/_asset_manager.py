@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from . import _native
+from ._logs import logger
 from ._submission import LocalSubmission, _Paths
 from ._uploader import S3AssetUploader
 from .asset_manifests import ManifestVersion
@@ -30,8 +30,6 @@ from .models import (
     SymlinkPolicy,
 )
 from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
-
-logger = logging.getLogger("rusty_attachments.upload")
 
 #: A job takes no more: https://docs.aws.amazon.com/deadline-cloud/latest/APIReference/API_Attachments.html
 MOST_ASSET_ROOTS = 10
@@ -123,7 +121,7 @@ class S3AssetManager(LocalSubmission):
         problem = _too_many_roots([group.root_path for group in prepared.asset_groups])
         if problem:
             # Only a warning: the caller may spread the groups over several jobs.
-            logger.warning("%s", problem)
+            logger("upload").warning("%s", problem)
         return prepared
 
     def upload_assets(
@@ -164,8 +162,10 @@ class S3AssetManager(LocalSubmission):
             )
 
         def tell(done: list[ManifestProperties]) -> None:
-            logger.debug("Asset manifests - locations in S3:")
-            logger.debug("%s", "\n".join(root.inputManifestPath for root in done if root.inputManifestPath))
+            logger("upload").debug("Asset manifests - locations in S3:")
+            logger("upload").debug(
+                "%s", "\n".join(root.inputManifestPath for root in done if root.inputManifestPath)
+            )
 
         tracker = self._tracker(
             "upload_assets", ProgressStatus.UPLOAD_IN_PROGRESS, manifests, on_uploading_assets
@@ -217,7 +217,7 @@ class S3AssetManager(LocalSubmission):
     ) -> ProgressTracker:
         if not self.farm_id or not self.queue_id:
             text = f"{caller}: Farm or Fleet ID is missing."
-            logger.error(text)
+            logger("upload").error(text)
             raise JobAttachmentsError(text)
         files, size_bytes = self._get_total_input_size_from_manifests(manifests)
         return ProgressTracker(

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 from typing import Any, Optional
 from weakref import WeakValueDictionary
 
+from ._logs import logger
 from ._native import Operation, WakeupSocket
-
-logger = logging.getLogger("rusty_attachments")
 
 #: How long a wait lasts at most, so that progress is shown while nothing else happens.
 _TICK_SECONDS = 0.1
@@ -94,7 +92,7 @@ class LoopWaker:
             self._socket = WakeupSocket()
             self._loop.add_reader(self._socket.fileno(), self._wake_ready)
         except _REFUSALS as error:
-            logger.debug(
+            logger().debug(
                 "The event loop can't watch a descriptor, so that it looks at short intervals: %r", error
             )
             self._close()

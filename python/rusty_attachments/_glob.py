@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 from . import _native
+from ._logs import logger
 from .exceptions import NonValidInputError
 from .models import GlobConfig
-
-logger = logging.getLogger("rusty_attachments.upload")
 
 _ALL = ("**/*",)
 
@@ -98,7 +96,7 @@ def find_files(
     """
     files, outside, loops = _native.glob_files(root, list(include), list(exclude or ())).run()
     for loop in loops:
-        logger.warning("The link %s leads back to a directory above it and is not followed.", loop)
+        logger("upload").warning("The link %s leads back to a directory above it and is not followed.", loop)
     return files, outside
 
 

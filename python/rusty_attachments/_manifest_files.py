@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from . import _native
 from ._files import write_text
+from ._logs import logger
 from ._utils import _join_s3_paths
 from .asset_manifests import BaseAssetManifest, HashAlgorithm, hash_data
 from .models import JobAttachmentS3Settings
 
 Metadata = Mapping[str, Mapping[str, str]]
-
-logger = logging.getLogger("rusty_attachments.upload")
 
 
 class ManifestPlacing(NamedTuple):
@@ -93,7 +91,7 @@ class ManifestFiles:
         """Writes a manifest into the folder `manifests`, or `<root_dir_name>_manifests`."""
         folder = "manifests" if root_dir_name is None else f"{root_dir_name}_manifests"
         path = Path(manifest_write_dir, folder, manifest_name)
-        logger.debug("Creating local manifest file: %s", path)
+        logger("upload").debug("Creating local manifest file: %s", path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, manifest.encode(), encoding="ascii")
         return path

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypedDict, TypeVar
 
 from ._aws.session_settings import StoreSettings, settings_of
 from ._event_loop import Watch
+from ._logs import logger
 from .exceptions import AssetSyncCancelledError
 
 if TYPE_CHECKING:
     from ._native import Operation
     from .progress_tracker import ProgressTracker
 
-
-logger = logging.getLogger("rusty_attachments")
 
 _Result = TypeVar("_Result")
 
@@ -108,7 +106,7 @@ async def _settle(operation: Operation, watch: Watch) -> None:
             await watch.wait()
     except Exception:
         # The cancellation is on its way to the caller already.
-        logger.warning("A callback of a cancelled call raised an exception.", exc_info=True)
+        logger().warning("A callback of a cancelled call raised an exception.", exc_info=True)
 
 
 def report_end(progress_tracker: Optional[ProgressTracker], text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from . import _native
+from ._logs import logger
 from .asset_manifests import BaseAssetManifest, BaseManifestPath, ManifestVersion
 from .caches import HashCache
 from .exceptions import AssetSyncCancelledError
@@ -27,7 +27,6 @@ from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTr
 
 __all__ = ["LocalSubmission", "file_statuses"]
 
-logger = logging.getLogger("rusty_attachments.upload")
 
 _Paths = Iterable[Union[str, "os.PathLike[str]"]]
 
@@ -333,7 +332,7 @@ def _prepare(
         paths, list(local_locations.items()), list(shared_locations.items()), require_paths_exist
     ).run()
     for warning in warnings:
-        logger.warning("%s", warning)
+        logger("upload").warning("%s", warning)
     return AssetUploadGroup(
         asset_groups=[
             AssetRootGroup._of_native(name, root, inputs=inputs, outputs=outputs, references=references)

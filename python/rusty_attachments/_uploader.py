@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import _native
+from ._logs import logger
 from ._manifest_files import ManifestPlacing, Metadata, make_document
 from ._operation import Begun, StoreArguments, report_end, store_arguments
 from ._snapshots import Snapshots
@@ -24,7 +24,6 @@ from .progress_tracker import ProgressTracker
 if TYPE_CHECKING:
     from ._native import Operation
 
-logger = logging.getLogger("rusty_attachments.upload")
 
 S3_MULTIPART_UPLOAD_CHUNK_SIZE: int = 8 * 1024 * 1024
 """Bodies up to this many bytes go in one request; larger ones in parts of at least this size."""
@@ -229,7 +228,7 @@ class S3AssetUploader(Snapshots):
         if force_s3_check is not True and s3_check_cache.get_connection_entry(
             s3_key=cache_key, connection=s3_check_cache.get_local_connection()
         ):
-            logger.debug("skipping %s because %s exists in the cache", local_path, cache_key)
+            logger("upload").debug("skipping %s because %s exists in the cache", local_path, cache_key)
             return (False, file.size)
         from .asset_manifests.v2023_03_03 import AssetManifest
 
@@ -343,7 +342,7 @@ class S3AssetUploader(Snapshots):
             s3_check_cache_dir: The cache's folder; `None` for the default one.
         """
         with S3CheckCache(s3_check_cache_dir) as cache:
-            logger.debug(
+            logger("upload").debug(
                 "The s3_check_cache.db file in %s will be deleted, "
                 "as a mismatch between the cache and the actual hash in S3 was found",
                 s3_check_cache_dir,

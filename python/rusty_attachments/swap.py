@@ -8,6 +8,7 @@
 A swapped name is replaced in the module that defines it and in every module that has imported it; `uninstall`
 puts back all of them. Names that only work together are swapped together or not at all. Exceptions and models
 are not swapped: our functions take the reference's, and our exceptions are caught as the reference's are.
+While names are swapped, log records go to the reference's loggers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
+
+from . import _logs
 
 __all__ = [
     "KNOWN_VERSIONS",
@@ -80,6 +83,17 @@ _NAMES = {
         "_manifest_upload",
     ),
     "api._hashing": ("_hash_attachments",),
+    "_incremental_downloads._manifest_s3_downloads": (
+        "_add_output_manifests_from_s3",
+        "_download_all_manifests_with_absolute_paths",
+        "_download_manifest_paths",
+        "_get_manifests_to_download",
+        "_merge_absolute_path_manifest_list",
+    ),
+    "_incremental_downloads.incremental_download_state": (
+        "IncrementalDownloadJob",
+        "IncrementalDownloadState",
+    ),
     "_diff": ("diff_manifest", "find_file_with_status", "pretty_print_cli"),
     "_path_mapping": ("_PathMappingRuleApplier", "_generate_path_mapping_rules"),
     "_path_summarization": (
@@ -103,7 +117,12 @@ _NAMES = {
 }
 
 # Modules whose names are swapped together: their objects are handed to each other.
-_TOGETHER = ("caches.hash_cache", "caches.s3_check_cache", "progress_tracker")
+_TOGETHER = (
+    "_incremental_downloads.incremental_download_state",
+    "caches.hash_cache",
+    "caches.s3_check_cache",
+    "progress_tracker",
+)
 
 
 def _swaps() -> dict[str, Swap]:
@@ -157,6 +176,7 @@ def install(names: Union[str, Iterable[str]]) -> None:
     for name, swap in prepared.items():
         _replace(swap.reference, swap.stand_in)
         _installed[name] = swap
+    _logs.use_those_of_the_reference(bool(_installed))
 
 
 def uninstall(names: Union[str, Iterable[str]] = "all") -> None:
@@ -172,6 +192,7 @@ def uninstall(names: Union[str, Iterable[str]] = "all") -> None:
         swap = _installed.pop(name, None)
         if swap is not None:
             _replace(swap.stand_in, swap.reference, only_users=swap.is_ours)
+    _logs.use_those_of_the_reference(bool(_installed))
 
 
 @contextmanager

@@ -101,6 +101,8 @@ impl SessionFailure {
                     bucket: &failed.bucket,
                     key: &failed.key,
                     account_id: None,
+                    request_id: None,
+                    host_id: None,
                 };
                 to_py_err(py, &reply.into_error().into())
             }

@@ -319,7 +319,7 @@ fn converted(py: Python<'_>, convert: Convert) -> PyResult<Py<PyAny>> {
     })
 }
 
-/// The loggers that records go to, below the package's own.
+/// The loggers that records go to, as `rusty_attachments._logs` knows them.
 const LOGGERS: [&str; 3] = ["upload", "download", "caches"];
 
 /// The lowest level that somebody listens to, or `None`.
@@ -336,8 +336,8 @@ fn wanted_level(py: Python<'_>) -> PyResult<Option<LogLevel>> {
 }
 
 fn logger<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    let logging = py.import(intern!(py, "logging"))?;
-    call_method(&logging, intern!(py, "getLogger"), (format!("rusty_attachments.{name}"),))
+    let logs = py.import(intern!(py, "rusty_attachments._logs"))?;
+    call_method(&logs, intern!(py, "logger"), (name,))
 }
 
 fn hand_to_logging(py: Python<'_>, record: &LogRecord) -> PyResult<()> {

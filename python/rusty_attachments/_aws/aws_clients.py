@@ -5,10 +5,10 @@ boto3 is imported in the functions: it is no dependency of this package.
 
 from __future__ import annotations
 
-import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional
 
+from .._logs import logger
 from .._version import version
 from .aws_config import (
     S3_CONNECT_TIMEOUT_IN_SECS,
@@ -26,8 +26,6 @@ MAX_SIZE_CACHE = 128
 """Sessions and clients that are kept: making a client takes botocore some tenths of a second."""
 
 _STS_TIMEOUT_IN_SECS = 2
-
-logger = logging.getLogger("rusty_attachments")
 
 
 def get_botocore_session() -> BotocoreSession:
@@ -122,6 +120,8 @@ def get_account_id(session: Optional[boto3.session.Session] = None) -> Optional[
     try:
         answer = session.client("sts", config=config).get_caller_identity()
     except (BotoCoreError, ClientError) as error:
-        logger.debug("The AWS account is not known, and S3 requests name no expected bucket owner: %s", error)
+        logger().debug(
+            "The AWS account is not known, and S3 requests name no expected bucket owner: %s", error
+        )
         return None
     return str(answer["Account"])
