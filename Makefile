@@ -2,6 +2,7 @@
 #
 #   make demo      takes the standard library of Python through a job, and compares    DEMO="--keep" keeps the copy
 #   make test      all tests, of Rust and of Python                                    PYTEST="-k name" chooses
+#   make environments  packages that tests run with ours swapped in, each in an environment of its own
 #   make check     formatters, lints, types
 #   make search    property tests with random examples, which `make test` has not           SEED=123 repeats one
 #   make bench     times of the reference and of this package, side by side

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 
+import deadline.job_attachments
 import pytest
 from hypothesis import settings
 from rig.server import RigServer, StartedServer, aws_environment, built_example
@@ -18,6 +19,11 @@ settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 _bucket_numbers = itertools.count(1)
+
+
+def pytest_report_header() -> str:
+    """Which version of the reference is the oracle."""
+    return f"reference: deadline-job-attachments {deadline.job_attachments.version}"
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from environments import Environment
 
-ENVIRONMENT = Environment(".venv-agent", "deadline-cloud-worker-agent", "0.33.6")
+ENVIRONMENT = Environment("agent")
 PYTHON = ENVIRONMENT.python
 
 

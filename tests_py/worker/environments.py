@@ -1,9 +1,7 @@
-"""Environments of their own, for packages that bring, and pin, a version of the reference."""
+"""Environments of their own, for packages that pin a version of the reference. `make environments` makes them."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import rusty_attachments
@@ -12,28 +10,28 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class Environment:
-    """A virtual environment beside the repository's own, with one package; made when it is first asked for.
+    """A virtual environment beside the repository's own, with one package.
 
     Args:
-        folder: Its name.
-        distribution: What is installed.
-        version: Which version of it.
+        name: `requirements-NAME.txt` says what is in it, and `.venv-NAME` is its folder.
     """
 
-    def __init__(self, folder: str, distribution: str, version: str) -> None:
-        self.folder = REPOSITORY / folder
+    def __init__(self, name: str) -> None:
+        self.folder = REPOSITORY / f".venv-{name}"
         self.python = self.folder / "bin" / "python"
-        self.requirement = f"{distribution}=={version}"
-        self._info = f"lib/python*/site-packages/{distribution.replace('-', '_')}-{version}.dist-info"
+        self.requirement = Path(__file__).with_name(f"requirements-{name}.txt").read_text().strip()
 
     def site_packages(self) -> Path:
-        """Where its packages are; installs them first where they are missing."""
-        if not self.python.exists():
-            subprocess.run([sys.executable, "-m", "venv", str(self.folder)], check=True)
-        found = list(self.folder.glob(self._info))
+        """Where its packages are.
+
+        Raises:
+            RuntimeError: It is not there, or has another version of its package.
+        """
+        distribution, version = self.requirement.split("==")
+        info = f"lib/python*/site-packages/{distribution.replace('-', '_')}-{version}.dist-info"
+        found = list(self.folder.glob(info))
         if not found:
-            subprocess.run([str(self.python), "-m", "pip", "install", "-q", self.requirement], check=True)
-            found = list(self.folder.glob(self._info))
+            raise RuntimeError(f"{self.folder} lacks {self.requirement}: run `make environments`")
         return found[0].parent
 
     def our_package(self) -> Path:
@@ -51,5 +49,5 @@ class Environment:
         return folder
 
 
-DEADLINE = Environment(".venv-deadline", "deadline", "0.60.10")
+DEADLINE = Environment("deadline")
 """The `deadline` command."""
