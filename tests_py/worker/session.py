@@ -18,8 +18,9 @@ from rusty_attachments.worker import WorkerManifestProperties, write_worker_prop
 PREFIX = "root/prefix"
 STARTED = "1700000000.123456"
 
-#: How a script is run: by the reference alone, by ours alone, or by the reference with names swapped.
-UNSWAPPED, OURS = "unswapped", "ours"
+#: How a script is run: by the reference alone, by ours alone (as a module, or by its file's path), or by the reference
+#: with names swapped.
+UNSWAPPED, OURS, OUR_FILE = "unswapped", "ours", "our file"
 
 
 class Session:
@@ -83,6 +84,10 @@ class Session:
         script = str(agent.package() / "sessions/actions/scripts" / f"attachment_{what}.py")
         if how == OURS:
             command = [sys.executable, "-m", f"rusty_attachments.worker.{what}", *arguments]
+        elif how == OUR_FILE:
+            # In place of the agent's script.
+            file = agent.ENVIRONMENT.our_package() / "rusty_attachments" / "worker" / f"{what}.py"
+            command = [str(agent.PYTHON), str(file), *arguments]
         elif how == UNSWAPPED:
             command = [str(agent.PYTHON), script, *arguments]
         else:

@@ -12,16 +12,17 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from ..asset_manifests import BaseAssetManifest
-from ..asset_manifests.decode import decode_manifest
-from ..asset_manifests.operations import merge_asset_manifests
-from ..download import download_files_from_manifests
-from ..exceptions import AssetSyncCancelledError
-from ..models import FileConflictResolution, JobAttachmentS3Settings
-from ..progress_tracker import DownloadSummaryStatistics, ProgressReportMetadata
-from ._console import CommandFailed, ProgressLines, fail, parse_arguments, run
-from .low_transfer_rate import LowTransferRateDetector
-from .properties import WorkerManifestProperties, read_worker_properties
+# Absolute, so that the file can be run by its path, as the worker agent runs its scripts.
+from rusty_attachments.asset_manifests import BaseAssetManifest
+from rusty_attachments.asset_manifests.decode import decode_manifest
+from rusty_attachments.asset_manifests.operations import merge_asset_manifests
+from rusty_attachments.download import download_files_from_manifests
+from rusty_attachments.exceptions import AssetSyncCancelledError
+from rusty_attachments.models import FileConflictResolution, JobAttachmentS3Settings
+from rusty_attachments.progress_tracker import DownloadSummaryStatistics, ProgressReportMetadata
+from rusty_attachments.worker._console import CommandFailed, ProgressLines, fail, parse_arguments, run
+from rusty_attachments.worker.low_transfer_rate import LowTransferRateDetector
+from rusty_attachments.worker.properties import WorkerManifestProperties, read_worker_properties
 
 
 def main(arguments: Optional[list[str]] = None) -> int:

@@ -15,14 +15,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Optional
 
-from .._path_summarization import human_readable_file_size
-from ..asset_manifests import BaseAssetManifest
-from ..asset_manifests.decode import decode_manifest
-from ..models import JobAttachmentS3Settings, UploadManifestInfo
-from ..progress_tracker import ProgressStatus, ProgressTracker
-from ..upload import S3AssetUploader
-from ._console import CommandFailed, fail, merge_equal_roots, parse_arguments, run
-from .properties import WorkerManifestProperties, read_worker_properties
+# Absolute, so that the file can be run by its path, as the worker agent runs its scripts.
+from rusty_attachments._path_summarization import human_readable_file_size
+from rusty_attachments.asset_manifests import BaseAssetManifest
+from rusty_attachments.asset_manifests.decode import decode_manifest
+from rusty_attachments.models import JobAttachmentS3Settings, UploadManifestInfo
+from rusty_attachments.progress_tracker import ProgressStatus, ProgressTracker
+from rusty_attachments.upload import S3AssetUploader
+from rusty_attachments.worker._console import CommandFailed, fail, merge_equal_roots, parse_arguments, run
+from rusty_attachments.worker.properties import WorkerManifestProperties, read_worker_properties
 
 S3_MAX_POOL_CONNECTIONS = 50
 SMALL_FILE_THRESHOLD_MULTIPLIER = 20
@@ -65,7 +66,7 @@ def _upload(s3_uri: str, properties_file: str) -> None:
 
 def merge(root: WorkerManifestProperties) -> Optional[str]:
     """Merges the manifests that a root began with; returns the file, or None where there were none."""
-    from ..api.manifest import _manifest_merge
+    from rusty_attachments.api.manifest import _manifest_merge
 
     merged = _manifest_merge(
         # The source's path: file names are made from its hash.
@@ -80,7 +81,7 @@ def merge(root: WorkerManifestProperties) -> Optional[str]:
 
 def snapshot(root: WorkerManifestProperties, base: Optional[str]) -> Optional[str]:
     """Finds what is new or changed in a root's output directories; returns a manifest file, or None."""
-    from ..api.manifest import _manifest_snapshot
+    from rusty_attachments.api.manifest import _manifest_snapshot
 
     directories = root.local_output_relative_directories()
     if not directories:
