@@ -176,7 +176,7 @@ def diff_tree_lines(root: str, all_files: Sequence[str], manifest_diff: Manifest
 
     Args:
         root: The root.
-        all_files: Files below it, absolute.
+        all_files: Files below it.
         manifest_diff: Which of them are new, changed or deleted, relative to the root.
 
     Returns:
@@ -194,7 +194,8 @@ def diff_tree_lines(root: str, all_files: Sequence[str], manifest_diff: Manifest
         statuses.update(dict.fromkeys(paths, status))
     tree: _Tree = {}
     for file in all_files:
-        path = PurePath(file).relative_to(root)
+        # The root may be relative to the working directory, where files were found by their whole paths.
+        path = PurePath(os.path.abspath(file)).relative_to(os.path.abspath(root))  # noqa: PTH100 (keeps links)
         folder = tree
         for part in path.parts[:-1]:
             below = folder.setdefault(part, {})

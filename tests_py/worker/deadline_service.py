@@ -34,6 +34,12 @@ class DeadlineService:
         """The job's manifests, as the service's API has them."""
         self.dependencies: dict[str, list[str]] = {}
         """The steps that a step depends on."""
+        self.job: dict[str, Any] = {}
+        """What else is known of the job."""
+        self.storage_profiles: dict[str, dict[str, Any]] = {}
+        """Storage profiles by id, as the service's API has them."""
+        self.session_actions: dict[str, list[dict[str, Any]]] = {}
+        """The session actions of the job, by session."""
         self.asked: list[str] = []
         """The paths that were asked for."""
         self._identity = _IDENTITY.format(account=account)
@@ -59,11 +65,38 @@ class DeadlineService:
             return {"credentials": self._credentials()}
         if path == f"{queue}/jobs/{JOB}":
             return self._job()
+        if path == f"{queue}/jobs/{JOB}/sessions":
+            return {"sessions": [self._session(name) for name in self.session_actions]}
+        profile = re.fullmatch(rf"{queue}/storage-profiles/([^/]+)", path)
+        if profile:
+            return self.storage_profiles.get(profile[1])
         step = re.fullmatch(rf"{queue}/jobs/{JOB}/steps/([^/]+)/dependencies", path)
         if step:
             steps = self.dependencies.get(step[1], [])
             return {"dependencies": [{"stepId": each, "status": "RESOLVED"} for each in steps]}
         return None
+
+    def search(self, wanted: str) -> dict[str, Any]:
+        """What the service says to a search for jobs; the body of the request is what is `wanted`."""
+        # The command asks for jobs that are active, by their status, and for those that have ended, by their time.
+        is_ended = "endedAt" in self.job
+        found = [self._job()] if ("dateTimeFilter" in wanted) == is_ended else []
+        jobs = [{**job, "queueId": QUEUE} for job in found]
+        return {"jobs": jobs, "totalResults": len(jobs)}
+
+    def actions(self, query: str) -> dict[str, Any]:
+        """The session actions of the session that a query names."""
+        session = dict(pair.split("=") for pair in query.split("&"))["sessionId"]
+        return {"sessionActions": self.session_actions[session]}
+
+    def _session(self, name: str) -> dict[str, Any]:
+        return {
+            "sessionId": name,
+            "fleetId": "fleet-1",
+            "workerId": "worker-1",
+            "startedAt": _CREATED["createdAt"],
+            "lifecycleStatus": "STARTED",
+        }
 
     def _queue(self) -> dict[str, Any]:
         return {
@@ -93,6 +126,7 @@ class DeadlineService:
             "priority": 50,
             "attachments": {"manifests": self.manifests, "fileSystem": "COPIED"},
             **_CREATED,
+            **self.job,
         }
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -102,17 +136,21 @@ class DeadlineService:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                path = self.path.split("?")[0]
+                path, _, query = self.path.partition("?")
                 service.asked.append(path)
-                answer = service.answer(path)
+                is_actions = path.endswith("/session-actions")
+                answer = service.actions(query) if is_actions else service.answer(path)
                 if answer is None:
                     self._send(404, json.dumps({"message": f"No {path}"}), "application/json")
                 else:
                     self._send(200, json.dumps(answer), "application/json")
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                self._send(200, service._identity, "text/xml")
+                wanted = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                if self.path.endswith("/search/jobs"):
+                    self._send(200, json.dumps(service.search(wanted)), "application/json")
+                else:
+                    self._send(200, service._identity, "text/xml")
 
             def _send(self, status: int, body: str, kind: str) -> None:
                 data = body.encode()

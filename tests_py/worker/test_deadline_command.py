@@ -4,141 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from deadline_service import FARM, JOB, QUEUE, DeadlineService
-from environments import DEADLINE
-from rig.server import ACCOUNT
+from deadline_command import BUCKET, FILES, PREFIX, PROFILE, QUEUE_OPTIONS, STARTED, Deadline, store_manifest
+from deadline_service import FARM, JOB, QUEUE
 from rusty_attachments import swap
 from rusty_attachments.asset_manifests import HashAlgorithm, hash_data
-from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
-
-BUCKET, PREFIX = "deadline-bucket", "root/prefix"
-STARTED = 1_600_000_000
-
-FILES = {
-    "scene/main.ma": b"scene" * 100,
-    "scene/copy.ma": b"scene" * 100,
-    "textures/é 1.tx": b"\0" * 5000,
-    "empty": b"",
-    "notes.txt": b"notes",
-}
-PROFILE = ["--profile", "(default)"]
-QUEUE_OPTIONS = ["--farm-id", FARM, "--queue-id", QUEUE]
-
 
 # What the commands call.
 SWAPPED = {
     *("_manifest_snapshot", "_manifest_diff", "_manifest_download", "_manifest_upload", "_glob_files"),
     *("_attachment_download", "_attachment_upload", "pretty_print_cli"),
 }
-
-
-class Deadline:
-    """The command in a folder of its own, against the rig and a service on loopback."""
-
-    def __init__(self, folder: Path, rig, service: DeadlineService, swapped: bool) -> None:
-        self.folder, self.rig, self.service, self.swapped = folder, rig, service, swapped
-        self.root = folder / "shot"
-        # Always the same folder: names of manifests are hashes of local paths.
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "home").mkdir(parents=True)
-        (folder / "work").mkdir()
-        (folder / "manifests").mkdir()
-        self.write(FILES)
-        rig.create_bucket(BUCKET)
-        for each in rig.objects(BUCKET):
-            rig.delete(BUCKET, each["key"])
-
-    def write(self, files: dict[str, bytes], seconds: int = STARTED) -> None:
-        """Files below the root, with times that are always the same."""
-        for path, body in files.items():
-            file = self.root / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(body)
-            os.utime(file, (seconds, seconds))
-
-    def environment(self) -> dict[str, str]:
-        """What the command runs in: nothing of the user's."""
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder / "home"),
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(DEADLINE.our_package()),
-            **self.rig.environment(),
-            **self.service.environment(),
-            "DEADLINE_CONFIG_FILE_PATH": str(self.folder / "home" / "config"),
-        }
-
-    def run(self, *arguments: object) -> subprocess.CompletedProcess:
-        """`deadline ARGUMENTS…`, with everything swapped or nothing."""
-        DEADLINE.site_packages()
-        program = ["-m", "deadline", *map(str, arguments)]
-        swap = ["-m", "rusty_attachments.swap", "all", "--"] if self.swapped else []
-        return subprocess.run(
-            [str(DEADLINE.python), *swap, *program],
-            cwd=self.folder / "work",
-            env=self.environment(),
-            capture_output=True,
-            timeout=120,
-        )
-
-    def said(self, *arguments: object) -> list[object]:
-        """Runs the command; the exit status and the lines, without what may differ from run to run."""
-        done = self.run(*arguments)
-        text = done.stdout.decode().replace(str(self.folder), "<folder>")
-        text = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "<now>", text)
-        text = re.sub(r"[\d.e-]+ seconds", "<time> seconds", text)
-        text = re.sub(r"at [\d.]+ \w+/s", "at <rate>", text)
-        text = re.sub(r'"(total_time|transfer_rate)": [\d.e+-]+', r'"\1": <number>', text)
-        # A bar is drawn as often as time allows.
-        text = re.sub(r"(?m)^.*Hashing Attachments +\[.*\n?", "", text)
-        # Of each path that a comparison looks at, the reference prints two lines that are no part of its tree.
-        text = re.sub(r"(?m)^<folder>/shot/(.*) <folder>/shot\n\1\n", "", text)
-        assert b"Warning" not in done.stderr, done.stderr
-        # The reference finds files in the order of a set.
-        found = sorted(line for line in text.splitlines() if line.startswith("Found "))
-        return [
-            done.returncode,
-            *(line for line in text.splitlines() if not line.startswith("Found ")),
-            *found,
-        ]
-
-    def snapshot(self, name: str) -> Path:
-        """A snapshot of the root by the command; the manifest's file under a name without the time."""
-        done = self.run(
-            *("manifest", "snapshot", "--root", self.root, "--name", name),
-            *("--destination", self.folder / "manifests", "--json"),
-        )
-        assert done.returncode == 0, done.stdout
-        made = Path(json.loads(done.stdout.splitlines()[-1])["manifest"])
-        kept = made.with_name(re.sub(r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "", made.name))
-        return made.rename(kept)
-
-    def stored(self) -> dict[str, tuple[bytes, dict[str, str]]]:
-        """All objects with their metadata."""
-        return {
-            each["key"]: (
-                self.rig.get(BUCKET, each["key"]),
-                {name: value for name, value in each["headers"].items() if name.startswith("x-amz-meta-")},
-            )
-            for each in self.rig.objects(BUCKET)
-        }
-
-    def files(self, *folders: Path) -> dict[str, tuple[bytes, int]]:
-        """Files below folders with their contents and times; times in names and of manifests are left out."""
-        found = {}
-        for folder in folders:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file():
-                    name = re.sub(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "<now>", str(path.relative_to(folder)))
-                    when = 0 if name.endswith(".manifest") else path.stat().st_mtime_ns
-                    found[name] = (path.read_bytes(), when)
-        return found
 
 
 def snapshots(deadline: Deadline) -> object:
@@ -164,6 +43,24 @@ def snapshots(deadline: Deadline) -> object:
     config = json.dumps({"include": ["textures/**"], "exclude": []})
     said.append(deadline.said("manifest", "diff", "--root", root, "--manifest", base, "-ie", config))
     return said, deadline.files(manifests)
+
+
+def test_a_root_may_be_relative(tmp_path, rig, service):
+    """The reference's comparison raises ValueError."""
+    deadline = Deadline(tmp_path / "deadline", rig, service, swapped=True)
+    base = deadline.snapshot("base")
+    deadline.write({"scene/main.ma": b"changed", "new.txt": b"new"}, STARTED + 60)
+    deadline.work = deadline.folder
+    status, heading, *lines = deadline.said("manifest", "diff", "--root", deadline.root, "--manifest", base)
+    assert status == 0
+    assert heading.endswith("<folder>/shot")
+    assert deadline.said("manifest", "diff", "--root", "shot", "--manifest", base) == [
+        0,
+        heading.replace("<folder>/", ""),
+        *lines,
+    ]
+    done = deadline.run("manifest", "diff", "--root", "shot", "--manifest", base)
+    assert "new.txt +" in done.stderr.decode()
 
 
 def uploads(deadline: Deadline) -> object:
@@ -217,18 +114,6 @@ def downloads(deadline: Deadline) -> object:
     return said, deadline.files(deadline.folder / "work", deadline.folder / "mapped")
 
 
-def store_manifest(deadline: Deadline, key: str, files: dict[str, bytes], root: str) -> None:
-    """A manifest as a submitter or worker stores it."""
-    entries = [
-        ManifestPath(path=path, hash=deadline.rig.store(body), size=len(body), mtime=STARTED * 1_000_000)
-        for path, body in files.items()
-    ]
-    size = sum(len(body) for body in files.values())
-    manifest = AssetManifest(hash_alg=HashAlgorithm.XXH128, paths=entries, total_size=size)
-    headers = {"x-amz-meta-asset-root": root}
-    deadline.rig.put(BUCKET, f"{PREFIX}/Manifests/{key}", manifest.encode().encode(), headers)
-
-
 def manifests_of_a_job(deadline: Deadline) -> object:
     """The manifests of a job and of a step that depends on another."""
     service, folder = deadline.service, deadline.folder / "manifests"
@@ -264,33 +149,6 @@ def manifests_of_a_job(deadline: Deadline) -> object:
         command = ["manifest", "download", into, "--job-id", JOB, *QUEUE_OPTIONS, *what]
         said.append(deadline.said(*command))
     return said, deadline.files(folder)
-
-
-@pytest.fixture
-def service():
-    with DeadlineService(BUCKET, PREFIX, ACCOUNT) as started:
-        yield started
-
-
-@pytest.fixture
-def both(tmp_path, rig, service):
-    """Runs a scenario unswapped and swapped, and gives what came of each."""
-
-    def run(scenario):
-        outcomes = []
-        for swapped in (False, True):
-            service.asked.clear()
-            deadline = Deadline(tmp_path / "deadline", rig, service, swapped)
-            rig.config(log=True)
-            outcomes.append((scenario(deadline), list(service.asked)))
-            # Requests of the tests themselves name no agent.
-            agents = {entry["user_agent"] or "" for entry in rig.log()}
-            if swapped:
-                assert not any("Boto3" in each for each in agents), agents
-            rig.reset()
-        return outcomes
-
-    return run
 
 
 def test_the_functions_behind_the_commands_are_swapped():
