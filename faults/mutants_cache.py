@@ -50,8 +50,8 @@ MUTANTS = (
     Mutant(
         "memory is not taken by a reply's length",
         (
-            Edit("src/transfer/document.rs", "if body.length_bytes > MOST_BYTES {", "if false {"),
-            Edit("src/transfer/document.rs", "body.length_bytes.min(FIRST_BYTES)", "body.length_bytes"),
+            Edit("src/transfer/document.rs", "if promised > MOST_BYTES {", "if false {"),
+            Edit("src/transfer/document.rs", "promised.min(FIRST_BYTES)", "promised"),
         ),
         "F20",
         "a manifest of 140737488355328 bytes",

@@ -29,8 +29,8 @@ MUTANTS = (
             ),
             Edit(
                 "python/rusty_attachments/_operation.py",
-                "logger = logging.getLogger",
-                "KEPT: list[Any] = []\nlogger = logging.getLogger",
+                '_Result = TypeVar("_Result")',
+                'KEPT: list[Any] = []\n_Result = TypeVar("_Result")',
             ),
         ),
         "P4",
@@ -59,8 +59,8 @@ MUTANTS = (
         (
             Edit(
                 "src/store/s3/identity.rs",
-                "flaw.map_or(Ok(credentials), |text| Err(CredentialsError::invalid_configuration(text)))",
-                "drop(flaw);\n    Ok(credentials)",
+                "match flaws.into_iter().find_map(|(what, flaw)| Some((what, flaw?))) {",
+                "match None::<(&str, &str)> {",
             ),
         ),
         "F34",

@@ -30,6 +30,7 @@ use crate::transfer::context::Context;
 use crate::transfer::disk_pace::DiskPace;
 use crate::transfer::download::{Downloader, Verify};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
+use crate::transfer::look_again::LooksUnderWay;
 use crate::transfer::tasks::blocking;
 use absolute::Scope;
 use contents::Contents;
@@ -167,6 +168,7 @@ struct Job {
     written: Mutex<Vec<PathList>>,
     /// Files that another process has finished while this one was on its way to them.
     found_later: Mutex<Vec<FileId>>,
+    looks: LooksUnderWay,
     began: SystemTime,
 }
 
@@ -202,6 +204,7 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
     let job = Arc::new(Job {
         written: Mutex::new(vec![PathList::new(); prepared.roots.len()]),
         found_later: Mutex::default(),
+        looks: LooksUnderWay::default(),
         began,
         downloader,
         roots: prepared.roots,
@@ -210,7 +213,10 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
         done_without: place::DoneWithout::default(),
         request: prepared.request,
     });
-    job.fetch_all(prepared.contents).await?;
+    let fetched = job.fetch_all(prepared.contents).await;
+    // After an error, too: nothing goes on once the call has ended.
+    job.looks.wait().await;
+    fetched?;
     let finisher = Arc::clone(&job);
     blocking(move || finisher.finish()).await
 }

@@ -1,7 +1,6 @@
 //! Getting one object's contents out of the store: checked against size and hash before anyone sees them.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use super::context::{CancellationToken, Context, LogLevel};
 use super::disk_pace::DiskPace;
 use super::kept::Kept;
 use super::limits::Limits;
+use super::look_again::LookAgain;
 use super::ranges_at_once::RangesAtOnce;
 use super::received::{Counted, Received, Receiving};
 use super::tasks::{blocking, finished};
@@ -59,29 +59,6 @@ pub struct ObjectDownload {
     pub size_bytes: u64,
     /// Asked before each request.
     pub look_again: Option<LookAgain>,
-}
-
-/// Whether contents are where they should go by now, brought by another process. It may block.
-#[derive(Clone)]
-pub struct LookAgain(Arc<dyn Fn() -> Result<bool> + Send + Sync>);
-
-impl LookAgain {
-    /// Asks `is_there`.
-    #[must_use]
-    pub fn new(is_there: impl Fn() -> Result<bool> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(is_there))
-    }
-
-    async fn is_there(&self) -> Result<bool> {
-        let look = Arc::clone(&self.0);
-        blocking(move || look()).await
-    }
-}
-
-impl fmt::Debug for LookAgain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("LookAgain")
-    }
 }
 
 /// How a download without an error ended.

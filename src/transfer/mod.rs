@@ -8,6 +8,7 @@ pub mod document;
 pub mod download;
 mod kept;
 pub mod limits;
+pub mod look_again;
 pub mod once_per_key;
 pub mod progress;
 mod ranges_at_once;

@@ -9,7 +9,7 @@ use super::{ConflictResolution, FileId, Job, LOGGER, lock};
 use crate::error::Result;
 use crate::fs::open::FileStamp;
 use crate::transfer::context::LogLevel;
-use crate::transfer::download::LookAgain;
+use crate::transfer::look_again::LookAgain;
 
 /// Clocks of a file server and its clients differ by so much at the most, mostly.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ impl Job {
             return None;
         }
         let (job, wanted) = (Arc::clone(self), wanted.clone());
-        Some(LookAgain::new(move || {
+        Some(LookAgain::new(&self.looks, move || {
             for id in wanted.files() {
                 if !job.is_there_now(*id)? {
                     return Ok(false);

@@ -13,8 +13,8 @@ mod objects;
 mod redirect;
 mod refusals;
 mod replies;
-mod xml;
 mod settings;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

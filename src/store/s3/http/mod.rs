@@ -76,12 +76,18 @@ impl Certificates {
     }
 }
 
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TimeOuts {
+    connect: Option<Duration>,
+    read: Option<Duration>,
+}
+
 #[derive(Debug)]
 struct Client {
     certificates: Arc<Certificates>,
     proxies: Arc<Proxies>,
     /// By time-outs, as the SDK keeps them: clients of S3 and of STS have different ones.
-    connectors: RwLock<HashMap<(Option<Duration>, Option<Duration>), SharedHttpConnector>>,
+    connectors: RwLock<HashMap<TimeOuts, SharedHttpConnector>>,
 }
 
 impl Client {
@@ -100,7 +106,7 @@ impl Client {
 
 impl HttpClient for Client {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let key = (settings.connect_timeout(), settings.read_timeout());
+        let key = TimeOuts { connect: settings.connect_timeout(), read: settings.read_timeout() };
         if let Some(known) = self.connectors.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return known.clone();
         }

@@ -178,7 +178,7 @@ impl Search<'_> {
             self.single_sign_on(name, profile, sdk)?;
             return by_sdk();
         }
-        if let Some(keys) = self.keys(self.profiles.credentials.get(name), place())? {
+        if let Some(keys) = keys_in(self.profiles.credentials.get(name), place())? {
             return Ok(Some(keys));
         }
         for option in ["login_session", "credential_process"] {
@@ -187,7 +187,7 @@ impl Search<'_> {
                 return by_sdk();
             }
         }
-        self.keys(self.profiles.config.get(name), place())
+        keys_in(self.profiles.config.get(name), place())
     }
 
     fn single_sign_on(&self, name: &str, profile: &Section, sdk: &mut SdkProfile) -> Result<()> {
@@ -214,30 +214,6 @@ impl Search<'_> {
         sdk.copy(name, profile, own);
         Ok(())
     }
-
-    /// Keys in one section. The SDK does not get them: it would cut a secret at ` #`.
-    fn keys(&self, section: Option<&Section>, place: String) -> Result<Option<Origin>> {
-        let Some(section) = section else { return Ok(None) };
-        let Some(access_key_id) = text(section, "aws_access_key_id") else {
-            if text(section, "aws_secret_access_key").is_some() {
-                let problem = "it has an aws_secret_access_key and no aws_access_key_id";
-                return Err(ConfigurationError::new(place, problem).into());
-            }
-            return Ok(None);
-        };
-        let Some(secret_access_key) = text(section, "aws_secret_access_key") else {
-            let problem = "it has an aws_access_key_id and no aws_secret_access_key";
-            return Err(ConfigurationError::new(place, problem).into());
-        };
-        let token = ["aws_security_token", "aws_session_token"].iter().find_map(|option| text(section, option));
-        Ok(Some(Origin::Keys(Keys {
-            place,
-            access_key_id: access_key_id.to_owned(),
-            secret_access_key: secret_access_key.to_owned(),
-            session_token: token.map(str::to_owned),
-            account_id: text(section, "aws_account_id").map(str::to_owned),
-        })))
-    }
 }
 
 /// An option's text where it is neither missing nor empty.
@@ -251,4 +227,28 @@ fn has_role(profile: &Section) -> bool {
 
 fn has_keys(profile: &Section) -> bool {
     ["aws_access_key_id", "aws_secret_access_key"].iter().any(|option| text(profile, option).is_some())
+}
+
+/// Keys in one section. The SDK does not get them: it would cut a secret at ` #`.
+fn keys_in(section: Option<&Section>, place: String) -> Result<Option<Origin>> {
+    let Some(section) = section else { return Ok(None) };
+    let Some(access_key_id) = text(section, "aws_access_key_id") else {
+        if text(section, "aws_secret_access_key").is_some() {
+            let problem = "it has an aws_secret_access_key and no aws_access_key_id";
+            return Err(ConfigurationError::new(place, problem).into());
+        }
+        return Ok(None);
+    };
+    let Some(secret_access_key) = text(section, "aws_secret_access_key") else {
+        let problem = "it has an aws_access_key_id and no aws_secret_access_key";
+        return Err(ConfigurationError::new(place, problem).into());
+    };
+    let token = ["aws_security_token", "aws_session_token"].iter().find_map(|option| text(section, option));
+    Ok(Some(Origin::Keys(Keys {
+        place,
+        access_key_id: access_key_id.to_owned(),
+        secret_access_key: secret_access_key.to_owned(),
+        session_token: token.map(str::to_owned),
+        account_id: text(section, "aws_account_id").map(str::to_owned),
+    })))
 }

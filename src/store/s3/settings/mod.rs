@@ -166,7 +166,7 @@ impl Reader<'_> {
             use_fips: self.flag("AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint")?,
             use_accelerate: in_block("use_accelerate_endpoint").is_some_and(is_true),
             checksums_when_required: self.checksums_when_required()?,
-            ca_bundle: self.ca_bundle()?,
+            ca_bundle: self.ca_bundle(),
             proxies: None,
         })
     }
@@ -251,15 +251,15 @@ impl Reader<'_> {
     }
 
     /// botocore refuses an empty value; here it stands for none.
-    fn ca_bundle(&self) -> Result<Option<(PathBuf, String)>> {
+    fn ca_bundle(&self) -> Option<(PathBuf, String)> {
         if let Some(path) = self.environment.path("AWS_CA_BUNDLE") {
-            return Ok(Some((PathBuf::from(path), variable("AWS_CA_BUNDLE"))));
+            return Some((PathBuf::from(path), variable("AWS_CA_BUNDLE")));
         }
         if let Some(path) = text(self.profile, "ca_bundle") {
-            return Ok(Some((PathBuf::from(path), format!("{} (ca_bundle)", self.place))));
+            return Some((PathBuf::from(path), format!("{} (ca_bundle)", self.place)));
         }
         let requests = self.environment.path("REQUESTS_CA_BUNDLE");
-        Ok(requests.map(|path| (PathBuf::from(path), variable("REQUESTS_CA_BUNDLE"))))
+        requests.map(|path| (PathBuf::from(path), variable("REQUESTS_CA_BUNDLE")))
     }
 }
 
