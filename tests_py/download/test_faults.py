@@ -217,7 +217,7 @@ class Session:
 
         key = self.keys[min(self.asked, len(self.keys) - 1)]
         self.asked += 1
-        return SimpleNamespace(access_key=key, secret_key="secret", token=f"token of {key}")
+        return SimpleNamespace(access_key=key, secret_key="secret", token=f"token-of-{key}")
 
 
 def test_f7_new_credentials_are_fetched_where_the_old_have_expired(job, tmp_path):

@@ -126,11 +126,19 @@ class RigServer(StartedServer):
         """Requests of one operation since the last reset."""
         return self.stats()["operations"].get(operation, 0)
 
-    def wait_until_idle(self, seconds: float = 30) -> None:
-        """Waits for the connections of clients that are gone: what they have asked is counted only once it is read."""
+    def connections(self) -> int:
+        """Connections of clients. The question has one of its own, which does not count."""
+        return self.stats()["open_connections"] - 1
+
+    def wait_until_idle(self, seconds: float = 30, others: int = 0) -> None:
+        """Waits for the connections of clients that are gone: what they have asked is counted only once it is read.
+
+        Args:
+            seconds: For how long at most.
+            others: How many connections clients hold that are still there.
+        """
         until = time.monotonic() + seconds
-        # The question has a connection of its own.
-        while self.stats()["open_connections"] > 1:
+        while self.connections() > others:
             if time.monotonic() > until:
                 raise TimeoutError("a client still holds a connection to the rig")
             time.sleep(0.01)

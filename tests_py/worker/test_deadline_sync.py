@@ -172,7 +172,8 @@ def test_swapped_and_unswapped_do_the_same(scenario, both):
     assert len(ours) == len(theirs)
     for mine, expected in zip(ours, theirs):
         assert mine == expected
-    assert we_asked == they_asked
+    # The command keeps storage profiles in a set: which it asks for first is up to the hashes of texts.
+    assert sorted(we_asked) == sorted(they_asked)
 
 
 def test_the_comparison_compares_something(tmp_path, rig, service):
@@ -204,6 +205,8 @@ def test_killed_and_resumed(after, tmp_path, rig, service):
         progress_of(deadline, 2, 1)
         rig.config(delay_ms=40)
         before = rig.count("GetObject")
+        # Those of this process.
+        others = rig.connections()
         with deadline.start(*command(deadline)) as process:
             deadline_seconds = time.monotonic() + 60
             while rig.count("GetObject") - before <= after and process.poll() is None:
@@ -211,7 +214,7 @@ def test_killed_and_resumed(after, tmp_path, rig, service):
                 time.sleep(0.005)
             process.kill()
         rig.config(delay_ms=0)
-        rig.wait_until_idle()
+        rig.wait_until_idle(others=others)
         assert said(deadline)[0] == 0
         found = outputs(deadline)
         assert {name: body for name, (body, _) in found.items()} == {

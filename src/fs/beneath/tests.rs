@@ -81,10 +81,19 @@ enum Entry {
     Link(String),
 }
 
-/// Makes what can be made: a name below a file, or a second time, is left out.
-fn make_tree(root: &Path, entries: &[(String, Entry)]) -> BTreeSet<PathBuf> {
+/// Whether the folder of a path is in this one, links resolved.
+fn is_made_within(folder: &Path, path: &Path) -> bool {
+    let above = path.ancestors().skip(1).find_map(|above| above.canonicalize().ok());
+    above.is_some_and(|above| above.starts_with(folder))
+}
+
+/// Makes what can be made: a name below a file, a second time, or behind a link that leads out of `folder`, is left out.
+fn make_tree(folder: &Path, root: &Path, entries: &[(String, Entry)]) -> BTreeSet<PathBuf> {
     for (name, entry) in entries {
         let path = root.join(name);
+        if !is_made_within(folder, &path) {
+            continue;
+        }
         let _ = match entry {
             Entry::File => File::create_new(&path).map(drop),
             Entry::Directory => std::fs::create_dir_all(&path),
@@ -175,11 +184,12 @@ proptest! {
         paths in prop::collection::vec(paths(), 6),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap().join("root");
+        let folder = folder.path().canonicalize().unwrap();
+        let root = folder.join("root");
         std::fs::create_dir(&root).unwrap();
         // The same names beside the root: what leads out would find something.
-        make_tree(root.parent().unwrap(), &entries);
-        make_tree(&root, &entries);
+        make_tree(&folder, &folder, &entries);
+        make_tree(&folder, &root, &entries);
         same_as_the_kernel(&root, &paths);
     }
 }
