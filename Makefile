@@ -11,6 +11,10 @@
 #   make mutations each safeguard taken away in turn: the scorecard must turn red
 #   make develop   a quick debug build into .venv; the targets above put the release build back
 
+# Processes that Python tests run in. A file's tests stay together: some share what takes long to make.
+PYTEST_WORKERS ?= 4
+PARALLEL := -n $(PYTEST_WORKERS) --dist loadfile
+
 # The Python that .venv is made from.
 PYTHON3 ?= python3
 
@@ -42,7 +46,7 @@ test-rust:
 	$(PYTHON3) make/cargo_test.py $(CARGO_TEST)
 
 test-python: build-release build-test-servers
-	$(PYTHON) -m pytest $(PYTEST)
+	$(PYTHON) -m pytest $(PARALLEL) $(PYTEST)
 
 check: build-release
 	cargo fmt --check

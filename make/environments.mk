@@ -19,7 +19,7 @@ OLDER := $(VENV)-0.1.3
 test-reference-0.1.3: build-release build-test-servers environments $(OLDER)/.requirements-installed
 	mkdir -p $(OLDER)/ours
 	ln -sfn "$$($(PYTHON) -c 'import rusty_attachments; print(rusty_attachments.__path__[0])')" $(OLDER)/ours/
-	PYTHONPATH=$(OLDER)/ours $(OLDER)/bin/python -m pytest tests_py/parity $(PYTEST)
+	PYTHONPATH=$(OLDER)/ours $(OLDER)/bin/python -m pytest $(PARALLEL) tests_py/parity $(PYTEST)
 
 $(OLDER)/.requirements-installed: requirements-dev.txt
 	test -x $(OLDER)/bin/python || $(PYTHON3) -m venv $(OLDER)

@@ -5,5 +5,5 @@ search: SEED := $(or $(SEED),$(shell $(PYTHON3) -c 'import secrets; print(secret
 search: build-release build-test-servers
 	@echo 'search: SEED=$(SEED)'
 	PROPTEST_RNG_SEED=$(SEED) SHUTTLE_RANDOM_SEED=$(SEED) $(PYTHON3) make/cargo_test.py
-	HYPOTHESIS_PROFILE=search $(PYTHON) -m pytest -m hypothesis --hypothesis-seed=$(SEED) $(PYTEST)
+	HYPOTHESIS_PROFILE=search $(PYTHON) -m pytest $(PARALLEL) -m hypothesis --hypothesis-seed=$(SEED) $(PYTEST)
 	@echo 'search: nothing found with SEED=$(SEED)'
