@@ -16,10 +16,17 @@ test: test-reference-0.1.3
 
 OLDER := $(VENV)-0.1.3
 
+# Three tests are about what came with 0.1.5: extended-length Windows paths, their normal form in lists of downloaded files, and
+# the list of all names.
+NOT_IN_0.1.3 := \
+	--deselect tests_py/parity/test_models_parity.py::test_long_windows_paths \
+	--deselect tests_py/parity/test_progress_parity.py::test_reports_come_when_the_references_come \
+	--deselect tests_py/parity/test_names_parity.py::test_every_name_is_here_or_documented
+
 test-reference-0.1.3: build-release build-test-servers environments $(OLDER)/.requirements-installed
 	mkdir -p $(OLDER)/ours
 	ln -sfn "$$($(PYTHON) -c 'import rusty_attachments; print(rusty_attachments.__path__[0])')" $(OLDER)/ours/
-	PYTHONPATH=$(OLDER)/ours $(OLDER)/bin/python -m pytest $(PARALLEL) tests_py/parity $(PYTEST)
+	PYTHONPATH=$(OLDER)/ours $(OLDER)/bin/python -m pytest $(PARALLEL) $(NOT_IN_0.1.3) tests_py/parity $(PYTEST)
 
 $(OLDER)/.requirements-installed: requirements-dev.txt
 	test -x $(OLDER)/bin/python || $(PYTHON3) -m venv $(OLDER)
