@@ -217,6 +217,8 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
     // After an error, too: nothing goes on once the call has ended.
     job.looks.wait().await;
     fetched?;
+    // Also where it came with the last reply, so that what a cancelled call does next is not left to chance.
+    context.check_cancelled(CANCELLED)?;
     let finisher = Arc::clone(&job);
     blocking(move || finisher.finish()).await
 }
