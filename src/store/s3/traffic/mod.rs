@@ -72,7 +72,7 @@ mod tests {
         (0..10).for_each(|_| window.fall());
         let fallen = window.size();
         assert_eq!(fallen, (full + 10) * 2 / 3);
-        (0..fallen + fallen + 1).for_each(|_| window.succeeded());
+        (0..=2 * fallen).for_each(|_| window.succeeded());
         assert_eq!(window.size(), fallen + 2, "one more for a window's worth");
         (0..MOST_CONNECTIONS * MOST_CONNECTIONS).for_each(|_| window.succeeded());
         assert_eq!(window.size(), MOST_CONNECTIONS);
