@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from case import MIB, Case, case, row
+from case import MIB, Case, case
 from rows_network import fault, small_files
 
-row("F31", "64 to 1,024 descriptors with most in use")
-row("F35", "300 and 1,000 calls at once at 1,024 descriptors; clients under a limit of requests")
 
 
 # -- F31 ---------------------------------------------------------------------------------------------------------
