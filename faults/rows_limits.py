@@ -6,7 +6,6 @@ from case import MIB, Case, case
 from rows_network import fault, small_files
 
 
-
 # -- F31 ---------------------------------------------------------------------------------------------------------
 
 
