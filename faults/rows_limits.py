@@ -5,7 +5,6 @@ from __future__ import annotations
 from case import MIB, Case, case
 from rows_network import fault, small_files
 
-
 # -- F31 ---------------------------------------------------------------------------------------------------------
 
 
