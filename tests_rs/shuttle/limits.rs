@@ -51,7 +51,7 @@ fn the_window_is_what_can_be_under_way() {
                     if stalls {
                         window.fall();
                     } else {
-                        window.succeeded();
+                        window.succeeded(std::time::Duration::ZERO);
                     }
                     under_way.fetch_sub(1, Ordering::SeqCst);
                     drop(permit);

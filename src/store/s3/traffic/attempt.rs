@@ -79,6 +79,7 @@ impl Gate {
         mut request: HttpRequest,
     ) -> Result<HttpResponse, ConnectorError> {
         let body_bytes = request.body().content_length().unwrap_or(0);
+        let is_fetch = request.method() == "GET";
         let is_watched = body_bytes >= WATCHED_FROM_BYTES;
         let held = self.enter(if is_watched { body_bytes } else { 0 }).await;
         if is_watched {
@@ -89,8 +90,9 @@ impl Gate {
         match outcome {
             Ok(mut response) => {
                 held.exchange.replied(body_bytes);
-                self.note_status(response.status().as_u16());
-                let body = Incoming::new(response.take_body(), held, self.clone());
+                let is_success = self.note_status(response.status().as_u16());
+                let kind = Kind { is_success, may_trickle: !is_fetch };
+                let body = Incoming::new(response.take_body(), (held, kind), self.clone());
                 *response.body_mut() = SdkBody::from_body_1_x(body);
                 Ok(response)
             }
@@ -131,16 +133,23 @@ impl Gate {
         (self.stall_limit / 4).min(LOOKS)
     }
 
-    fn note_status(&self, status: u16) {
+    /// Notes a reply; gives whether it is no failure.
+    fn note_status(&self, status: u16) -> bool {
+        let is_success = status != 429 && status < 500;
         match status {
             429 | 503 => self.route.pace.refused(),
-            500.. => {}
-            _ => self.route.succeeded(),
+            _ if is_success => self.route.succeeded(),
+            _ => {}
         }
         self.signals.note_status(status);
+        is_success
     }
 
     fn note_failure(&self, error: &ConnectorError) {
+        // It says nothing of the endpoint's health: a certificate that is not trusted, a proxy that cannot be used.
+        if error.is_user() {
+            return;
+        }
         let system_error = system_error(error);
         let no_descriptor = system_error.and_then(Errno::from_io_error).is_some_and(crate::descriptors::is_shortage);
         let is_unreachable = !error.is_timeout() && !no_descriptor && system_error.is_some_and(is_unreachable);
@@ -239,6 +248,18 @@ struct Incoming {
     waits: Option<(Instant, u64)>,
     next_look: Option<Pin<Box<Sleep>>>,
     lately: Lately,
+    kind: Kind,
+    /// How long the request's body and the reply's head took, and how long the reader waited since.
+    took: Duration,
+}
+
+/// What kind of exchange it is.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    /// Its status is that of no failure.
+    is_success: bool,
+    /// Its body may come slowly: S3 sends blanks while it joins the parts of a large object.
+    may_trickle: bool,
 }
 
 /// What was received and moved while the reader waited, since it was last looked at whether the body trickles.
@@ -250,10 +271,27 @@ struct Lately {
 }
 
 impl Incoming {
-    fn new(body: SdkBody, held: Held, gate: Gate) -> Self {
-        // What has no body needs nothing any more.
-        let held = Some(held).filter(|_| !body.is_end_stream());
-        Self { body, held, gate, waits: None, next_look: None, lately: Lately::default() }
+    fn new(body: SdkBody, (held, kind): (Held, Kind), gate: Gate) -> Self {
+        let took = held.exchange.age();
+        let is_end = body.is_end_stream();
+        let mut this =
+            Self { body, held: Some(held), gate, waits: None, next_look: None, lately: Lately::default(), kind, took };
+        if is_end {
+            // What has no body needs nothing any more.
+            this.finish();
+        }
+        this
+    }
+
+    /// The exchange is over, and says whether there may be more at a time, or should be fewer.
+    fn finish(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        let window = &self.gate.route.window;
+        if held.exchange.was_crowded(self.took) {
+            window.crowded();
+        } else if self.kind.is_success {
+            window.succeeded(self.took);
+        }
     }
 
     /// The reader begins to wait, or goes on: an error once that is for nothing.
@@ -278,13 +316,15 @@ impl Incoming {
     fn count(&mut self, bytes: u64) -> Result<(), String> {
         let Some(held) = &self.held else { return Ok(()) };
         if let Some((since, moved)) = self.waits.take() {
-            self.lately.waited += since.elapsed();
+            let waited = since.elapsed();
+            self.took += waited;
+            self.lately.waited += waited;
             self.lately.moved += held.exchange.moved().saturating_sub(moved);
         }
         self.lately.moved += bytes;
         self.lately.received += bytes;
         held.exchange.received(bytes);
-        if self.lately.waited < self.gate.stall_limit || self.body.is_end_stream() {
+        if self.kind.may_trickle || self.lately.waited < self.gate.stall_limit || self.body.is_end_stream() {
             return Ok(());
         }
         let Lately { waited, received, moved } = std::mem::take(&mut self.lately);
@@ -316,7 +356,7 @@ impl Body for Incoming {
             Poll::Ready(Some(Ok(frame))) => match this.count(frame.data_ref().map_or(0, Bytes::len) as u64) {
                 Ok(()) => {
                     if this.body.is_end_stream() {
-                        this.held = None;
+                        this.finish();
                     }
                     Poll::Ready(Some(Ok(frame)))
                 }
@@ -325,8 +365,9 @@ impl Body for Incoming {
             Poll::Ready(other) => {
                 if other.is_some() {
                     this.gate.route.window.fall();
+                    this.held = None;
                 }
-                this.held = None;
+                this.finish();
                 Poll::Ready(other)
             }
         }

@@ -15,6 +15,13 @@ use crate::permits::Permits;
 
 /// The slowest link that exchanges get time for, in bytes a second: half of 256 kbit/s.
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
+/// A link that moves fewer bytes a second than this has as good as stopped. Connections that share a full link lose packets and
+/// rest, so for a while it may bring much less than it could.
+const QUIET_BYTES_PER_SECOND: u64 = 2 * 1024;
+/// An exchange that took so long, and moved fewer bytes a second than that, shows a link with more at a time than it bears:
+/// they lose each other's packets, and none gets its turn.
+const CROWDED_FROM: Duration = Duration::from_secs(4);
+const CROWDED_BYTES_PER_SECOND: u64 = 128 * 1024;
 /// A body that brings fewer bytes a second than this has as good as stalled, unless the link is what is slow.
 pub(in crate::store::s3) const TRICKLE_BYTES_PER_SECOND: u64 = 512;
 /// Bytes of bodies that were begun and that no socket has taken, in the whole process. On a fast link sockets take them at
@@ -122,6 +129,8 @@ pub(in crate::store::s3) struct Exchange {
     link: Arc<Link>,
     begun_ms: u64,
     last_ms: AtomicU64,
+    /// What it has moved itself.
+    own_bytes: AtomicU64,
     /// What the link had moved, and how many replies had come, when this exchange last moved something.
     moved_then: AtomicU64,
     replies_then: AtomicU64,
@@ -139,6 +148,7 @@ impl Exchange {
         Self {
             begun_ms: now_ms,
             last_ms: AtomicU64::new(now_ms),
+            own_bytes: AtomicU64::new(0),
             moved_then: AtomicU64::new(link.moved_bytes.load(Ordering::Relaxed)),
             replies_then: AtomicU64::new(link.replies.load(Ordering::Relaxed)),
             unconfirmed: AtomicU64::new(unconfirmed),
@@ -149,6 +159,11 @@ impl Exchange {
 
     /// Bytes came in.
     pub(in crate::store::s3) fn received(&self, bytes: u64) {
+        self.own_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.note_moved(bytes);
+    }
+
+    fn note_moved(&self, bytes: u64) {
         let moved = self.link.moved_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let now_ms = self.link.now_ms();
         self.link.last_moved_ms.store(now_ms, Ordering::Relaxed);
@@ -172,7 +187,7 @@ impl Exchange {
         let had_body = self.unsent().take().is_some();
         self.link.replies.fetch_add(1, Ordering::Relaxed);
         // Sockets took the body long before a slow link did: others see that it moved by its reply.
-        self.received(self.confirm());
+        self.note_moved(self.confirm());
         if had_body {
             let took_ms = self.link.now_ms().saturating_sub(self.begun_ms).max(1);
             let shared_by = self.link.exchanges.load(Ordering::Relaxed).max(1);
@@ -188,6 +203,16 @@ impl Exchange {
         let unconfirmed = self.unconfirmed.swap(0, Ordering::Relaxed);
         self.link.unconfirmed.fetch_sub(unconfirmed, Ordering::Relaxed);
         unconfirmed
+    }
+
+    /// How long ago it began.
+    pub(in crate::store::s3) fn age(&self) -> Duration {
+        Duration::from_millis(self.link.now_ms().saturating_sub(self.begun_ms))
+    }
+
+    /// Whether what it moved in this time shows that there are too many at a time.
+    pub(in crate::store::s3) fn was_crowded(&self, took: Duration) -> bool {
+        took >= CROWDED_FROM && is_slower(self.own_bytes.load(Ordering::Relaxed), took, CROWDED_BYTES_PER_SECOND)
     }
 
     /// Begins to wait anew: what the caller did meanwhile is no stall.
@@ -262,14 +287,14 @@ impl Silence {
         // An eighth of what it was seen to take: links change.
         let rate = (self.rate / 8).max(SLOWEST_BYTES_PER_SECOND);
         let patience = limit + Duration::from_millis(self.unconfirmed.saturating_mul(1000) / rate);
-        let is_quiet = self.link_idle >= limit || is_slower(self.moved_by_others, self.idle, SLOWEST_BYTES_PER_SECOND);
+        let is_quiet = self.link_idle >= limit || is_slower(self.moved_by_others, self.idle, QUIET_BYTES_PER_SECOND);
         self.idle >= patience && is_quiet
     }
 }
 
 fn is_trickle(waited: Duration, received: u64, moved: u64, exchanges: u64) -> bool {
     is_slower(received, waited, TRICKLE_BYTES_PER_SECOND)
-        && (is_slower(moved, waited, SLOWEST_BYTES_PER_SECOND)
+        && (is_slower(moved, waited, QUIET_BYTES_PER_SECOND)
             || received.saturating_mul(FAIR_SHARES * exchanges.max(1)) < moved)
 }
 
@@ -339,6 +364,31 @@ mod tests {
         assert!(!trickles(KIB + 424, 640 * KIB, 64), "one packet in 20 s, as connections have it that lose some");
         assert!(trickles(5 * KIB, 640 * MIB, 128), "the others are fast");
         assert!(trickles(1000, 10_000, 10), "all trickle");
+    }
+
+    #[tokio::test]
+    async fn an_exchange_was_crowded_if_it_took_long_for_few_bytes() {
+        let link = Arc::new(Link::new());
+        let crowded = |bytes, seconds| {
+            let exchange = Exchange::begin(&link, 0, None);
+            exchange.received(bytes);
+            exchange.was_crowded(Duration::from_secs(seconds))
+        };
+        assert!(crowded(64 * KIB, 4), "one of many on a slow link");
+        assert!(!crowded(64 * KIB, 3), "a far endpoint");
+        assert!(!crowded(8 * MIB, 60), "a large one");
+        let exchange = Exchange::begin(&link, MIB, None);
+        exchange.sent(MIB);
+        exchange.replied(MIB);
+        assert!(exchange.was_crowded(Duration::from_secs(9)), "its bytes count once");
+    }
+
+    #[test]
+    fn packets_that_are_lost_on_a_full_link_are_no_stall() {
+        let lossy = |moved_by_others| Silence { link_idle: Duration::from_secs(3), moved_by_others, ..silence(40) };
+        assert!(!lossy(40 * 4 * KIB).is_a_stall(LIMIT), "an eighth of 256 kbit/s");
+        assert!(lossy(40 * KIB).is_a_stall(LIMIT));
+        assert!(!is_trickle(LIMIT, KIB, 20 * 4 * KIB, 32));
     }
 
     #[tokio::test]

@@ -37,10 +37,10 @@ impl Route {
         Self { began: Instant::now(), window, pace: Pace::new(), last_success_ms: AtomicU64::new(0) }
     }
 
+    /// A reply came that was no failure.
     fn succeeded(&self) {
         let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.last_success_ms.store(now_ms + 1, Ordering::Relaxed);
-        self.window.succeeded();
         self.pace.succeeded();
     }
 
@@ -63,18 +63,39 @@ struct Held {
 mod tests {
     use super::*;
 
+    const STEADY: Duration = Duration::from_millis(500);
+
     #[test]
     fn a_fall_lowers_the_window_once_a_burst_and_successes_raise_it_again() {
         let window = Window::new(MOST_CONNECTIONS);
-        let full = window.size();
-        (0..10).for_each(|_| window.succeeded());
-        assert_eq!(window.size(), full + 10, "one more for each success, at first");
+        let first = window.size();
+        (0..10).for_each(|_| window.succeeded(STEADY));
+        assert_eq!(window.size(), first + 10, "one more for each success, at first");
+        (0..10).for_each(|_| window.succeeded(Duration::ZERO));
+        assert_eq!(window.size(), first + 40, "three more, where it was swift");
         (0..10).for_each(|_| window.fall());
         let fallen = window.size();
-        assert_eq!(fallen, (full + 10) * 2 / 3);
-        (0..=2 * fallen).for_each(|_| window.succeeded());
+        assert_eq!(fallen, (first + 40) * 2 / 3);
+        (0..fallen + fallen + 1).for_each(|_| window.succeeded(Duration::ZERO));
         assert_eq!(window.size(), fallen + 2, "one more for a window's worth");
-        (0..MOST_CONNECTIONS * MOST_CONNECTIONS).for_each(|_| window.succeeded());
+        (0..MOST_CONNECTIONS * MOST_CONNECTIONS).for_each(|_| window.succeeded(STEADY));
         assert_eq!(window.size(), MOST_CONNECTIONS);
+    }
+
+    #[test]
+    fn what_takes_long_opens_no_window() {
+        let window = Window::new(MOST_CONNECTIONS);
+        let first = window.size();
+        (0..1000).for_each(|_| window.succeeded(Duration::from_secs(1)));
+        assert_eq!(window.size(), first);
+    }
+
+    #[test]
+    fn a_crowded_link_keeps_a_few_at_a_time() {
+        for (most, left) in [(1, 1), (4, 4), (6, 4), (8, 5)] {
+            let window = Window::new(most);
+            window.crowded();
+            assert_eq!(window.size(), left, "of {most}");
+        }
     }
 }

@@ -5,9 +5,16 @@ use std::time::Duration;
 use crate::permits::{Permit, Permits};
 use crate::sync::{Arc, Instant, Mutex, MutexGuard, PoisonError};
 
-/// Requests under way at the start. The window doubles every round trip while nothing stalls; a thousand small files at
-/// 30 ms take a tenth of a second less from here than from 16, and S3 takes thousands of requests a second per prefix.
-const FIRST_REQUESTS: usize = 64;
+/// Requests under way at the start. A link of 256 kbit/s bears as many bodies of 64 KiB; from 16 on, connections were seen to
+/// break there. At 30 ms the window has 512 after three round trips.
+const FIRST_REQUESTS: usize = 8;
+/// An exchange that took less, its bodies included, makes room for three more until the first fall: the window quadruples every
+/// round trip.
+const SWIFT: Duration = Duration::from_millis(250);
+/// One that took less makes room for one more, one that took longer for none: more at a time would not be faster.
+const STEADY: Duration = Duration::from_secs(1);
+/// So many requests at a time fill a link, however slow it is.
+const FEWEST_CROWDED: usize = 4;
 /// One fall for one burst: what was under way before it says nothing new.
 const FALL_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -49,29 +56,45 @@ impl Window {
         self.0.permits.take().await
     }
 
-    /// One more for every success until the first fall, then one more for every window's worth of successes.
-    pub fn succeeded(&self) {
-        let mut history = self.lock();
+    /// A success that took so long, its bodies included. Until the first fall the window grows with each one, then by one for
+    /// every window's worth of them.
+    pub fn succeeded(&self, took: Duration) {
         let size = self.size();
-        if size >= self.0.most {
+        if size >= self.0.most || took >= STEADY {
             return;
         }
+        let mut history = self.lock();
+        let size = self.size();
         history.successes += 1;
         if history.last_fall.is_some() && history.successes < size {
             return;
         }
         history.successes = 0;
-        self.0.permits.resize(size + 1);
+        let more = if history.last_fall.is_none() && took < SWIFT { 3 } else { 1 };
+        self.0.permits.resize((size + more).min(self.0.most));
     }
 
     /// A third less, once a burst: fewer at a time may each be faster.
     pub fn fall(&self) {
+        self.fall_to(1);
+    }
+
+    /// A third less where requests come through and take long. A few at a time fill any link.
+    pub fn crowded(&self) {
+        self.fall_to(FEWEST_CROWDED);
+    }
+
+    fn fall_to(&self, fewest: usize) {
         let mut history = self.lock();
+        let size = self.size();
+        if size <= fewest {
+            return;
+        }
         if history.last_fall.is_some_and(|at| at.elapsed() < FALL_INTERVAL) {
             return;
         }
         history.last_fall = Some(Instant::now());
-        self.0.permits.resize((self.size() * 2 / 3).max(1));
+        self.0.permits.resize((size * 2 / 3).max(fewest));
     }
 
     fn lock(&self) -> MutexGuard<'_, History> {
