@@ -58,6 +58,18 @@ MUTANTS = (
         "20 large downloads",
     ),
     Mutant(
+        "few requests at a time at first",
+        (
+            Edit(
+                "src/store/s3/traffic/window.rs",
+                "const FIRST_REQUESTS: usize = 8;",
+                "const FIRST_REQUESTS: usize = 64;",
+            ),
+        ),
+        "F24",
+        "upload of 128 × 64 KiB at 256 kbit/s",
+    ),
+    Mutant(
         "a slow link's exchanges get time",
         (
             Edit(

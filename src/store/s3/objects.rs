@@ -33,8 +33,8 @@ const MOST_CONFLICTS: u32 = 20;
 const CONFLICT_WAIT: Duration = Duration::from_millis(50);
 
 impl S3Store {
-    /// Makes a request, which the client repeats within the retry budget: once more with new credentials if the old ones have expired, and once more
-    /// in the bucket's own region if that is another.
+    /// Makes a request, which the client repeats within the retry budget: once more with new credentials if the old ones have
+    /// expired, and once more in the bucket's own region if that is another.
     pub(super) async fn send<T, E, F, R>(&self, asked: Asked<'_>, request: F) -> Result<T, Failure>
     where
         F: Fn() -> R,
