@@ -76,7 +76,7 @@ mod tests {
         (0..10).for_each(|_| window.fall());
         let fallen = window.size();
         assert_eq!(fallen, (first + 40) * 2 / 3);
-        (0..fallen + fallen + 1).for_each(|_| window.succeeded(Duration::ZERO));
+        (0..=2 * fallen).for_each(|_| window.succeeded(Duration::ZERO));
         assert_eq!(window.size(), fallen + 2, "one more for a window's worth");
         (0..MOST_CONNECTIONS * MOST_CONNECTIONS).for_each(|_| window.succeeded(STEADY));
         assert_eq!(window.size(), MOST_CONNECTIONS);
