@@ -85,8 +85,8 @@ def test_more_ranges_come_at_a_time_where_replies_take_long(job, tmp_path, monke
     monkeypatch.setenv("RUSTY_ATTACHMENTS_STALL_SECONDS", "20")
     files = {"large": random.Random(3).randbytes(12 * 8 * MIB)}
     text = job.manifest(files)
-    # Long beside what the client does with a range, also in a debug build on a busy machine: a reply that the sockets have
-    # taken is no longer under way to the rig.
+    # Long beside what the client does with a range, also in a debug build on a busy machine: a reply
+    # that the sockets have taken is no longer under way to the rig.
     job.rig.config(delay_ms=1000)
     download(job, tmp_path / "root", text)
     assert contents(tmp_path / "root") == files
