@@ -4,6 +4,7 @@
 
 mod download;
 mod fuzzing;
+mod hash_rows;
 mod interleavings;
 mod layers;
 mod links;

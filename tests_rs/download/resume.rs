@@ -1,37 +1,11 @@
 //! RESUME and the hash cache.
 
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use rusty_attachments::cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup};
-use rusty_attachments::hash::ContentHash;
+use rusty_attachments::cache::{HashCache, Lookup};
 
 use super::*;
-
-fn state_of(path: &Path) -> FileState {
-    let stat = std::fs::metadata(path).unwrap();
-    FileState {
-        size_bytes: stat.len(),
-        mtime_ns: stat.mtime() * 1_000_000_000 + stat.mtime_nsec(),
-        ctime_ns: stat.ctime() * 1_000_000_000 + stat.ctime_nsec(),
-        inode: stat.ino(),
-    }
-}
-
-/// What the cache says about a file as it is now.
-fn known(cache: &HashCache, path: &Path) -> Lookup {
-    let path = path.canonicalize().unwrap();
-    let request =
-        HashRequest { path: path.as_os_str().as_bytes(), range: ByteRange::WHOLE_FILE, state: state_of(&path) };
-    cache.get_many(&[request]).remove(0)
-}
-
-fn keep(cache: &HashCache, path: &Path, hash: &ContentHash) {
-    let path = path.canonicalize().unwrap();
-    let record =
-        HashRecord { path: path.as_os_str().as_bytes(), range: ByteRange::WHOLE_FILE, state: state_of(&path), hash };
-    cache.put_many(&[record]);
-}
+use crate::hash_rows::{keep, known, state_of};
 
 /// Writes a file that was last changed at this time, and lets it rest for a tick of its clock.
 pub fn rested(path: &Path, contents: &[u8], mtime_micros: i64) {

@@ -1,30 +1,12 @@
 //! A hash that turns out to be wrong is forgotten, so that hashing again helps.
 
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-
-use rusty_attachments::cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup};
+use rusty_attachments::cache::{HashCache, Lookup};
 use rusty_attachments::error::SourceProblem;
 use rusty_attachments::fs::open::LinkPolicy;
 use rusty_attachments::ops::snapshot_assets::{SnapshotRequest, snapshot_assets};
 
 use super::*;
-
-fn state_of(path: &Path) -> FileState {
-    let stat = std::fs::metadata(path).unwrap();
-    FileState {
-        size_bytes: stat.len(),
-        mtime_ns: stat.mtime() * 1_000_000_000 + stat.mtime_nsec(),
-        ctime_ns: stat.ctime() * 1_000_000_000 + stat.ctime_nsec(),
-        inode: stat.ino(),
-    }
-}
-
-fn known(cache: &HashCache, path: &Path) -> Lookup {
-    let path = path.canonicalize().unwrap();
-    let (path, state) = (path.as_os_str().as_bytes(), state_of(&path));
-    cache.get_many(&[HashRequest { path, range: ByteRange::WHOLE_FILE, state }]).remove(0)
-}
+use crate::hash_rows::{keep, known};
 
 /// A root whose file `changed`, which is behind a link, has other contents than its manifest and the cache say; and a manifest.
 fn with_a_wrong_hash(root: &Path, caches: &Path, contents: &[u8]) -> Arc<Manifest> {
@@ -37,8 +19,7 @@ fn with_a_wrong_hash(root: &Path, caches: &Path, contents: &[u8]) -> Arc<Manifes
     let cache = HashCache::open(Some(caches));
     for (name, hash) in [("elsewhere", hash_bytes(contents)), ("right", hash_bytes(b"right"))] {
         let path = root.join(name).canonicalize().unwrap();
-        let (path, state) = (path.as_os_str().as_bytes(), state_of(&path));
-        cache.put_many(&[HashRecord { path, range: ByteRange::WHOLE_FILE, state, hash: &hash }]);
+        keep(&cache, &path, &hash);
     }
     assert_eq!(known(&cache, &root.join("changed")), Lookup::Hit(hash_bytes(contents)));
     manifest
