@@ -42,6 +42,10 @@ struct Cached {
     credentials: Credentials,
     refresh_at: SystemTime,
     fetched_at: Instant,
+    /// When the first of them came: what was fetched since is the same.
+    changed_at: Instant,
+    /// Whether they were refused: nobody uses them any more.
+    is_refused: bool,
 }
 
 impl Identity {
@@ -65,13 +69,16 @@ impl Identity {
         Self { source, fetching: tokio::sync::Mutex::new(()), current: Mutex::new(None) }
     }
 
-    /// Drops the cached credentials if a request that began then can have used them, so that the next one fetches new ones.
-    /// Of many requests that fail together, only the first makes that happen.
-    pub(super) fn invalidate(&self, request_began: Instant) {
-        let mut current = self.lock();
-        if current.as_ref().is_some_and(|cached| cached.fetched_at <= request_began) {
-            *current = None;
+    /// Whether a request that S3 refused as expired is worth sending again: other credentials have come since it began, or come
+    /// now. Of many requests that fail together, only the first makes them be fetched.
+    pub(super) async fn renew(&self, request_began: Instant) -> bool {
+        if let Some(cached) = self.lock().as_mut()
+            && cached.fetched_at <= request_began
+        {
+            cached.is_refused = true;
         }
+        // Where none come, the request says so, and why.
+        self.credentials().await.is_err() || self.lock().as_ref().is_none_or(|cached| cached.changed_at > request_began)
     }
 
     pub(super) async fn credentials(&self) -> Result<Credentials, CredentialsError> {
@@ -86,13 +93,20 @@ impl Identity {
         let refresh_at = credentials
             .expiry()
             .map_or_else(|| SystemTime::now() + KEEP_UNDATED, |end| end.checked_sub(REFRESH_BEFORE).unwrap_or(end));
-        *self.lock() = Some(Cached { credentials: credentials.clone(), refresh_at, fetched_at: Instant::now() });
+        let (fetched_at, mut current) = (Instant::now(), self.lock());
+        let changed_at = match &*current {
+            Some(cached) if cached.credentials == credentials => cached.changed_at,
+            _ => fetched_at,
+        };
+        let kept = credentials.clone();
+        *current = Some(Cached { credentials: kept, refresh_at, fetched_at, changed_at, is_refused: false });
         Ok(credentials)
     }
 
     fn fresh(&self) -> Option<Credentials> {
         let current = self.lock();
-        current.as_ref().filter(|cached| SystemTime::now() < cached.refresh_at).map(|cached| cached.credentials.clone())
+        let is_fresh = |cached: &&Cached| !cached.is_refused && SystemTime::now() < cached.refresh_at;
+        current.as_ref().filter(is_fresh).map(|cached| cached.credentials.clone())
     }
 
     async fn fetch(&self) -> Result<Credentials, CredentialsError> {
@@ -231,7 +245,12 @@ impl ProvideCredentials for IdentityProvider {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::BoxFuture;
+
     use super::*;
+    use crate::store::credentials::SessionCredentials;
 
     fn text_of(key: &str, secret: &str, token: Option<&str>, account: Option<&str>) -> String {
         let mut builder = Credentials::builder().access_key_id(key).secret_access_key(secret).provider_name("a test");
@@ -241,6 +260,47 @@ mod tests {
             Ok(_) => String::new(),
             Err(error) => std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default(),
         }
+    }
+
+    /// A session that gives these access key ids one after another, and the last one for ever.
+    #[derive(Debug)]
+    struct Session {
+        keys: Vec<&'static str>,
+        asked: AtomicUsize,
+    }
+
+    impl CredentialSource for Session {
+        fn fetch(&self) -> BoxFuture<'_, Result<SessionCredentials, String>> {
+            let number = self.asked.fetch_add(1, Ordering::Relaxed).min(self.keys.len() - 1);
+            let credentials = SessionCredentials {
+                access_key_id: self.keys[number].to_owned(),
+                secret_access_key: "secret".to_owned(),
+                session_token: None,
+                expires: None,
+                account_id: None,
+            };
+            Box::pin(async move { Ok(credentials) })
+        }
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_are_worth_another_request_while_others_take_their_place() {
+        let session = Arc::new(Session { keys: vec!["first", "second", "third"], asked: AtomicUsize::new(0) });
+        let identity = Identity::from_caller(Arc::<Session>::clone(&session));
+        let asked = || session.asked.load(Ordering::Relaxed);
+        let key = async || identity.credentials().await.unwrap().access_key_id().to_owned();
+        assert_eq!(key().await, "first");
+        let early = Instant::now();
+        assert!(identity.renew(early).await);
+        assert_eq!((key().await.as_str(), asked()), ("second", 2));
+        assert!(identity.renew(early).await, "it was refused with the first");
+        assert_eq!(asked(), 2, "those that came since were not refused");
+        assert!(identity.renew(Instant::now()).await, "a second time, for the same request perhaps");
+        assert_eq!((key().await.as_str(), asked()), ("third", 3));
+        let late = Instant::now();
+        assert!(!identity.renew(late).await, "the session has no others");
+        assert!(!identity.renew(late).await);
+        assert_eq!(asked(), 4, "one request asked for all that began before");
     }
 
     #[test]

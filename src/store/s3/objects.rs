@@ -36,8 +36,8 @@ const MOST_CONFLICTS: u32 = 20;
 const CONFLICT_WAIT: Duration = Duration::from_millis(50);
 
 impl S3Store {
-    /// Makes a request within the retry budget: once more with new credentials if the old ones have expired, and once more
-    /// in the bucket's own region if that is another.
+    /// Makes a request within the retry budget: again while other credentials take the place of those that have expired, and
+    /// once more in the bucket's own region if that is another.
     pub(super) async fn send<T, E, F, R>(&self, asked: Asked<'_>, bytes: usize, request: F) -> Result<T, Failure>
     where
         F: Fn() -> R,
@@ -52,21 +52,21 @@ impl S3Store {
         }
         let budget = self.options.retry_budget + transfer_time(bytes);
         let attempt = async {
-            let (mut renewed, mut redirected) = (false, false);
+            let mut redirected = false;
             loop {
                 let begun = Instant::now();
                 let failure = match request().await {
                     Ok(answer) => return Ok(answer),
                     Err(error) => self.failure(asked, &error),
                 };
-                if failure.is_expired_token() && !renewed {
-                    renewed = true;
-                    self.identity.invalidate(begun);
-                } else if !redirected && self.follow_redirect(asked.bucket, &failure) {
-                    redirected = true;
-                } else {
+                let has_others = failure.is_expired_token() && self.identity.renew(begun).await;
+                if has_others {
+                    continue;
+                }
+                if redirected || !self.follow_redirect(asked.bucket, &failure) {
                     return Err(failure);
                 }
+                redirected = true;
             }
         };
         match tokio::time::timeout(budget, attempt).await {
