@@ -34,8 +34,8 @@ MUTANTS = (
         (
             Edit(
                 "src/fs/target.rs",
-                "map(|top| Self { links: Links::Refuse, ..top })",
-                "map(|top| Self { links: Links::Beneath, ..top })",
+                "top.links = Links::Refuse;",
+                "top.links = Links::Beneath;",
             ),
         ),
         "F18",

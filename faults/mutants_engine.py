@@ -100,8 +100,8 @@ MUTANTS = (
         (
             Edit(
                 "src/fs/stage.rs",
-                "let name = temporary_name();\n            match calls::create_new",
-                "let name = self.name.clone();\n            match calls::create_new",
+                "let name = temporary_name();\n            match patiently(|| calls::create_new",
+                "let name = self.name.clone();\n            match patiently(|| calls::create_new",
             ),
             Edit(
                 "src/fs/calls.rs",

@@ -35,7 +35,7 @@ def large_file(this: Case) -> dict[str, bytes]:
 
 def fault(kind: str, operation: str = "*", key: str = "*", **more: Any) -> dict[str, Any]:
     """A rule for the rig: what belongs to the rule and what to the fault is told apart by name."""
-    of_rule = {"nth", "skip", "times", "per_key", "probability", "bucket"}
+    of_rule = {"nth", "skip", "times", "per_key", "probability", "above_per_second", "bucket"}
     rule = {name: value for name, value in more.items() if name in of_rule}
     body = {name: value for name, value in more.items() if name not in of_rule}
     return {"operation": operation, "key": key, **rule, "fault": {"kind": kind, **body}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from case import Case, case, row
 
-row("F35", "many calls at once, throttled clients, 8 processes into one folder")
+row("F35", "300 and 1,000 calls at once, throttled clients, 8 processes into one folder")
 
 
 def _into_one_folder(resolution: str, count: int, quick: bool) -> None:

@@ -6,11 +6,10 @@ import os
 import platform
 from typing import Any, Optional
 
-from case import MIB, TITLES, Case, case, row
+from case import MIB, Case, case, row
 from verbs_calls import CALLS
 
-if "F31" not in TITLES:
-    row("F31", "descriptors 64 to 1,024 with most in use; no thread can be made; 256 MiB of address space")
+row("F31", "descriptors 64 to 1,024 with most in use; no thread can be made; 256 MiB of address space")
 
 MOVES = ("download", "awaited download", "upload", "snapshot")
 #: Nobody else's processes count for this user's limit.

@@ -459,6 +459,64 @@ def download_among_swaps(kit: Kit) -> Any:
     return {"swaps": swaps, "outcome": outcome}
 
 
+def resident_mb() -> float:
+    """The memory that this process holds now, as the kernel counts it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def download_together(kit: Kit) -> Any:
+    """So many awaited downloads at once in one process, each to a folder of its own.
+
+    Tells what became of them, and what memory and descriptors the process holds at the most and afterwards.
+    """
+    import asyncio
+
+    manifest = kit.decode(kit["manifest"])
+    call = kit.module("download").download_files_from_manifests_async
+    most_mb, before = 0.0, resident_mb()
+
+    async def watch() -> None:
+        nonlocal most_mb
+        while True:
+            most_mb = max(most_mb, resident_mb())
+            await asyncio.sleep(0.05)
+
+    async def one(number: int) -> str:
+        target = {f"{kit['target']}/{number}": manifest}
+        try:
+            await call(kit["bucket"], target, kit.settings().full_cas_prefix())
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"[:300]
+        return "ok"
+
+    async def all_of_them() -> list[str]:
+        watching = asyncio.create_task(watch())
+        outcomes = await asyncio.gather(*(one(number) for number in range(kit["calls"])))
+        watching.cancel()
+        # Connections that are idle go after a while.
+        await asyncio.sleep(kit["rest_s"] or 0)
+        return outcomes
+
+    start = time.monotonic()
+    outcomes = asyncio.run(all_of_them())
+    return {
+        "failed": [outcome for outcome in outcomes if outcome != "ok"],
+        "seconds": time.monotonic() - start - (kit["rest_s"] or 0),
+        "most_mb": most_mb - before,
+        "left_mb": resident_mb() - before,
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+    }
+
+
+def limit_descriptors(limit: int, used: int) -> list[Any]:
+    """Goes on with few descriptors, most of which are in use; they are until what is returned is let go."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    return [Path(os.devnull).open() for _ in range(used)]
+
+
 VERBS = {
     verb.__name__: verb
     for verb in (
@@ -479,6 +537,7 @@ VERBS = {
         download_each,
         outputs,
         abort_stale_uploads,
+        download_together,
         decode_each,
         download_after_fork,
         download_in_pool,
@@ -539,6 +598,8 @@ def main() -> None:
     # A shell that runs the scorecard in the background has its children ignore Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     kit = Kit(package, specification)
+    # Kept to the end.
+    held = limit_descriptors(*specification["descriptors"]) if specification.get("descriptors") else []
     if specification.get("user"):
         drop_privileges(kit, specification["user"])
     done = threading.Event()
@@ -553,6 +614,7 @@ def main() -> None:
     done.set()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print(json.dumps(line), flush=True)
+    del held
 
 
 if __name__ == "__main__":

@@ -5,18 +5,16 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rusty_attachments::Error;
-use rusty_attachments::error::{Result, S3Action};
-use rusty_attachments::store::{
-    ListPage, ListRequest, MultipartUpload, ObjectBody, ObjectInfo, ObjectKey, ObjectStore, PutOutcome, PutRequest,
-    StoreFuture, UploadedPart,
-};
-use rusty_attachments::transfer::limits::Limits;
+use rusty_attachments::permits::{Permit, Permits};
+use rusty_attachments::store::memory::MemoryStore;
+use rusty_attachments::transfer::limits::{Budget, Limits};
 use rusty_attachments::transfer::once_per_key::{OncePerKey, Outcome};
 
 /// A small generator of numbers, so that a seed says everything.
@@ -158,78 +156,18 @@ fn a_waiter_takes_the_place_of_an_owner_that_went_away() {
     assert!(matches!(waiter.as_mut().poll(&mut context), Poll::Ready(Outcome::Own(Ok(2)))));
 }
 
-/// A store that only says how often it was throttled.
-#[derive(Default)]
-struct Throttled(AtomicU64);
-
-impl ObjectStore for Throttled {
-    fn head<'a>(&'a self, _: &'a ObjectKey) -> StoreFuture<'a, Option<ObjectInfo>> {
-        unused()
-    }
-    fn get<'a>(
-        &'a self,
-        _: &'a ObjectKey,
-        _: Option<std::ops::Range<u64>>,
-        _: S3Action,
-    ) -> StoreFuture<'a, ObjectBody> {
-        unused()
-    }
-    fn put<'a>(&'a self, _: PutRequest<'a>) -> StoreFuture<'a, PutOutcome> {
-        unused()
-    }
-    fn list<'a>(&'a self, _: ListRequest<'a>) -> StoreFuture<'a, ListPage> {
-        unused()
-    }
-    fn create_multipart<'a>(&'a self, _: &'a ObjectKey) -> StoreFuture<'a, MultipartUpload> {
-        unused()
-    }
-    fn upload_part<'a>(&'a self, _: &'a MultipartUpload, _: i32, _: bytes::Bytes) -> StoreFuture<'a, UploadedPart> {
-        unused()
-    }
-    fn complete_multipart<'a>(
-        &'a self,
-        _: &'a MultipartUpload,
-        _: &'a [UploadedPart],
-        _: bool,
-    ) -> StoreFuture<'a, PutOutcome> {
-        unused()
-    }
-    fn abort_multipart<'a>(&'a self, _: &'a MultipartUpload) -> StoreFuture<'a, ()> {
-        unused()
-    }
-    fn list_parts<'a>(&'a self, _: &'a MultipartUpload) -> StoreFuture<'a, Vec<UploadedPart>> {
-        unused()
-    }
-    fn list_multiparts<'a>(&'a self, _: &'a str, _: &'a str) -> StoreFuture<'a, Vec<MultipartUpload>> {
-        unused()
-    }
-    fn throttles(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-    fn place(&self) -> &'static str {
-        "throttled"
-    }
-    fn max_connections(&self) -> usize {
-        80
-    }
-}
-
-fn unused<'a, T: Send + 'a>() -> StoreFuture<'a, T> {
-    Box::pin(async { Result::Err(Error::Sync("the test makes no requests".to_owned())) })
-}
-
 #[test]
-fn requests_stay_below_the_ceiling_and_fall_when_throttled() {
+fn requests_stay_below_the_ceiling() {
     for seed in 1..=300 {
-        let store = Arc::new(Throttled::default());
-        let limits = Limits::new(store.as_ref(), 64 << 20);
+        let mut store = MemoryStore::new();
+        store.max_connections = 20;
+        let limits = Limits::new(&store, 64 << 20);
         let under_way = Arc::new(AtomicUsize::new(0));
         let most = Arc::new(AtomicUsize::new(0));
         let mut draw = Draw(seed);
-        let throttle_at = draw.below(300);
         let tasks = (0..300)
-            .map(|number| {
-                let (store, limits) = (Arc::clone(&store), limits.clone());
+            .map(|_| {
+                let limits = limits.clone();
                 let (under_way, most) = (Arc::clone(&under_way), Arc::clone(&most));
                 let polls = draw.below(5);
                 Box::pin(async move {
@@ -243,34 +181,55 @@ fn requests_stay_below_the_ceiling_and_fall_when_throttled() {
                     most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     let _leave = Leave(under_way);
                     After(polls).await;
-                    if number == throttle_at {
-                        store.0.fetch_add(1, Ordering::SeqCst);
-                    }
-                    limits.report(store.as_ref());
                 }) as BoxFuture<'static, ()>
             })
             .collect();
-        let before = limits.window();
         run_in_drawn_order(tasks, &mut draw, 40);
-        assert!(most.load(Ordering::SeqCst) <= 80, "seed {seed}: {} under way", most.load(Ordering::SeqCst));
-        assert!(limits.window() <= 80 && before <= 80);
+        assert!(most.load(Ordering::SeqCst) <= 20, "seed {seed}: {} under way", most.load(Ordering::SeqCst));
         assert_eq!(under_way.load(Ordering::SeqCst), 0);
     }
 }
 
+/// How many can be taken now, once what is owed was paid.
+fn free(permits: &Permits) -> usize {
+    (0..100).for_each(|_| drop(permits.take().now_or_never()));
+    let taken: Vec<Permit> = std::iter::from_fn(|| permits.take().now_or_never()).take(100).collect();
+    taken.len()
+}
+
 #[test]
-fn a_throttle_lowers_the_window_once_a_burst_and_success_raises_it_again() {
-    let store = Throttled::default();
-    let limits = Limits::new(&store, 64 << 20);
-    let full = limits.window();
-    for _ in 0..10 {
-        store.0.fetch_add(1, Ordering::SeqCst);
-        limits.report(&store);
+fn as_many_permits_can_be_taken_as_there_are_however_often_that_changes() {
+    let permits = Permits::new(5);
+    for size in [5, 2, 7, 1, 3, 3, 9, 4] {
+        permits.resize(size);
+        assert_eq!((permits.size(), free(&permits), permits.taken()), (size, size, 0));
     }
-    let fallen = limits.window();
-    assert!(fallen < full && fallen >= full / 2, "{full} fell to {fallen}: once, by a third");
-    for _ in 0..full * full {
-        limits.report(&store);
-    }
-    assert!(limits.window() > fallen, "it recovers");
+}
+
+#[test]
+fn permits_that_are_taken_while_their_number_falls_are_not_given_out_again() {
+    let permits = Permits::new(3);
+    let taken: Vec<Permit> = (0..3).filter_map(|_| permits.take().now_or_never()).collect();
+    permits.resize(1);
+    assert_eq!(permits.taken(), 3);
+    permits.resize(2);
+    drop(taken);
+    assert_eq!((free(&permits), permits.taken()), (2, 0));
+}
+
+#[test]
+fn room_is_the_operations_and_the_processs() {
+    let (budget, store) = (Budget::new(100), MemoryStore::new());
+    let mib = |count: u64| count << 20;
+    let [first, second] = [mib(48), mib(48)].map(|bytes| Limits::within(&budget, &store, bytes));
+    let taken = first.try_bytes(mib(40)).unwrap();
+    assert!(first.try_bytes(mib(10)).is_none(), "the operation's share");
+    assert!(second.try_bytes(mib(30)).is_none(), "64 MiB are the process's");
+    let other = second.try_bytes(mib(20)).unwrap();
+    drop(taken);
+    assert!(!second.has_half_of_its_room() || second.try_bytes(mib(28)).is_some());
+    drop(other);
+    // An operation that may have more by itself makes the process's budget larger.
+    let large = Limits::within(&budget, &store, mib(256));
+    assert!(large.try_bytes(mib(1 << 20)).is_some(), "all that it may have");
 }

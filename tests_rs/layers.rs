@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer, innermost first. A module may use modules of earlier layers, and of its own layer only where the
 /// layer is not made of siblings that don't know each other.
 const LAYERS: &[&[&str]] = &[
-    &["error", "path", "hash", "threads"],
+    &["error", "path", "hash", "descriptors", "permits", "sync", "threads"],
     &["manifest", "settings", "path_mapping", "grouping", "statistics", "worker"],
     &["fs", "cache", "store"],
     &["transfer"],

@@ -14,6 +14,8 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::descriptors::patiently;
+
 /// What [`open_beneath`] does with symbolic links on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Links {
@@ -29,6 +31,16 @@ pub enum Links {
 /// The system's error: `EXDEV` where the path or a link leads out, `ELOOP` for a link that is refused and for more links than
 /// the kernel follows.
 pub fn open_beneath(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    mode: Mode,
+    links: Links,
+) -> rustix::io::Result<OwnedFd> {
+    patiently(|| open_now(directory, path, flags, mode, links))
+}
+
+fn open_now(
     directory: BorrowedFd<'_>,
     path: &Path,
     flags: OFlags,

@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::beneath::{Links, open_beneath};
+use crate::descriptors::patiently;
 use crate::error::{Error, Result, SourceProblem};
 use crate::path::{ManifestPath, PathFormat};
 
@@ -62,8 +63,8 @@ impl SourceRoot {
     /// [`Error::Io`] where it is no directory or can't be opened.
     pub fn open(path: &Path, links: LinkPolicy) -> Result<Self> {
         let flags = OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory =
-            rustix::fs::open(path, flags, Mode::empty()).map_err(|error| Error::io("open directory", path, error))?;
+        let directory = patiently(|| rustix::fs::open(path, flags, Mode::empty()))
+            .map_err(|error| Error::io("open directory", path, error))?;
         Ok(Self { directory, path: path.to_path_buf(), links })
     }
 
@@ -193,8 +194,8 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOC
 fn open_resolved(path: &Path) -> Result<OwnedFd> {
     let fail = |error: &std::io::Error| Error::source_file(path, error);
     let resolved = path.canonicalize().map_err(|error| fail(&error))?;
-    let root = rustix::fs::open("/", OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|error| fail(&error.into()))?;
+    let flags = OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = patiently(|| rustix::fs::open("/", flags, Mode::empty())).map_err(|error| fail(&error.into()))?;
     let relative = resolved.strip_prefix("/").unwrap_or(&resolved);
     let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
     open_beneath(root.as_fd(), relative, READ, Mode::empty(), Links::Refuse).map_err(|error| fail(&error.into()))

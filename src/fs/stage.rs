@@ -20,6 +20,7 @@ pub use super::naming::Committed;
 use super::naming::{replace, take_free_name};
 use super::permissions::Applied;
 use super::target::Target;
+use crate::descriptors::patiently;
 use crate::error::{Error, Result};
 
 impl Target {
@@ -30,7 +31,7 @@ impl Target {
     pub fn stage(&self) -> Result<StagedFile> {
         loop {
             let name = temporary_name();
-            match calls::create_new(&*self.directory, &name, 0o666) {
+            match patiently(|| calls::create_new(&*self.directory, &name, 0o666)) {
                 Ok(descriptor) => {
                     // Waits for a moment if another process is just looking whether the file is locked. Where other hosts
                     // may be, a lock proves nothing and may cost a round trip: there, the name has to do.

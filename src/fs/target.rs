@@ -8,6 +8,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -18,11 +19,16 @@ use super::directory::Directory;
 use super::leftovers::remove_stale;
 use super::open::FileStamp;
 use super::stage::sync_if_possible;
+use crate::descriptors::{Descriptors, patiently};
 use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, Result};
 use crate::path::{ManifestPath, PathFormat, PathProblem};
 
-/// How many directories are kept open. Descriptors are scarce: 1,024 a process by default.
-const OPEN_DIRECTORIES: usize = 64;
+/// How many directories are kept open in the process, at most.
+const MOST_OPEN_DIRECTORIES: usize = 256;
+/// Of the descriptors that are left, one in so many is for a directory.
+const DESCRIPTORS_PER_DIRECTORY: usize = 8;
+/// How many directories are kept open in the process now, the roots apart.
+static OPEN_DIRECTORIES: AtomicUsize = AtomicUsize::new(0);
 
 /// A root directory that files are written below.
 #[derive(Debug)]
@@ -33,6 +39,8 @@ pub struct TargetRoot {
     /// Which links on the way to a file are followed.
     links: Links,
     open: Mutex<HashMap<Vec<u8>, Arc<Directory>>>,
+    /// How many directories the process may keep open, as this root found it when it was opened.
+    most_open: usize,
     /// Directories in which temporary files of killed runs were looked for, by [`crate::hash::quick_hash`] of their paths.
     swept: Mutex<HashSet<u64>>,
 }
@@ -83,7 +91,7 @@ impl TargetRoot {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => false,
             Err(error) => return Err(Error::io(CREATE_DOWNLOAD_DIRECTORY, path, error)),
         };
-        let directory = rustix::fs::open(path, DIRECTORY, Mode::empty())
+        let directory = patiently(|| rustix::fs::open(path, DIRECTORY, Mode::empty()))
             .map_err(|error| Error::io(CREATE_DOWNLOAD_DIRECTORY, path, error))?;
         Ok(Self::over(directory, path, is_new))
     }
@@ -93,7 +101,7 @@ impl TargetRoot {
     /// # Errors
     /// [`Error::Io`] where it can't be opened.
     pub fn open(path: &Path) -> Result<Self> {
-        let directory = rustix::fs::open(path, DIRECTORY, Mode::empty())
+        let directory = patiently(|| rustix::fs::open(path, DIRECTORY, Mode::empty()))
             .map_err(|error| Error::io("open directory", path, error))?;
         Ok(Self::over(directory, path, false))
     }
@@ -104,16 +112,20 @@ impl TargetRoot {
     /// # Errors
     /// [`Error::Io`] where it can't be opened.
     pub fn top() -> Result<Self> {
-        Self::open(Path::new("/")).map(|top| Self { links: Links::Refuse, ..top })
+        let mut top = Self::open(Path::new("/"))?;
+        top.links = Links::Refuse;
+        Ok(top)
     }
 
     fn over(directory: OwnedFd, path: &Path, is_new: bool) -> Self {
+        let share = Descriptors::of_process().left() / DESCRIPTORS_PER_DIRECTORY;
         Self {
             directory: Arc::new(Directory::new(directory)),
             path: path.to_path_buf(),
             is_new,
             links: Links::Beneath,
             open: Mutex::default(),
+            most_open: (OPEN_DIRECTORIES.load(Ordering::Relaxed) + share).min(MOST_OPEN_DIRECTORIES),
             swept: Mutex::default(),
         }
     }
@@ -333,12 +345,23 @@ impl TargetRoot {
             return Ok(Arc::clone(found));
         }
         let opened = Arc::new(Directory::new(self.open_or_make(relative, shown)?));
+        self.keep_open(key, &opened);
+        Ok(opened)
+    }
+
+    /// Keeps a directory open for the next file in it, if the process may have one more open.
+    fn keep_open(&self, key: &[u8], directory: &Arc<Directory>) {
         let mut open = self.lock();
-        if open.len() >= OPEN_DIRECTORIES {
+        if OPEN_DIRECTORIES.load(Ordering::Relaxed) >= self.most_open {
+            OPEN_DIRECTORIES.fetch_sub(open.len(), Ordering::Relaxed);
             open.clear();
         }
-        open.insert(key.to_vec(), Arc::clone(&opened));
-        Ok(opened)
+        // Other roots may still have as many as there may be.
+        if OPEN_DIRECTORIES.load(Ordering::Relaxed) < self.most_open
+            && open.insert(key.to_vec(), Arc::clone(directory)).is_none()
+        {
+            OPEN_DIRECTORIES.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn open_or_make(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<OwnedFd> {
@@ -361,6 +384,12 @@ impl TargetRoot {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Arc<Directory>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for TargetRoot {
+    fn drop(&mut self) {
+        OPEN_DIRECTORIES.fetch_sub(self.lock().len(), Ordering::Relaxed);
     }
 }
 

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::beneath::{Links, open_beneath};
 use super::open::{FileStamp, LinkPolicy, OpenedFile};
 use super::read_ahead;
+use crate::descriptors::patiently;
 use crate::error::{Error, Result, SourceProblem};
 use crate::hash::{ContentHash, Hasher, hash_bytes};
 use crate::path::{ManifestPath, PathFormat, PathProblem, wtf8_from_os_str};
@@ -95,7 +96,8 @@ impl TreeRoot {
     pub fn open(path: &Path, links: LinkPolicy) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fail = |error: std::io::Error| Error::io("open directory", path, error);
-        let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| fail(error.into()))?;
+        let directory =
+            patiently(|| rustix::fs::open(path, flags, Mode::empty())).map_err(|error| fail(error.into()))?;
         let resolved = path.canonicalize().map_err(fail)?;
         Ok(Self { directory, path: path.to_path_buf(), resolved, links })
     }
@@ -239,7 +241,7 @@ impl<'a> TreeReader<'a> {
         let name = full.file_name().unwrap_or_default().to_owned();
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
         match self.folder_of(path, full)? {
-            Folder::Open(directory) => rustix::fs::openat(directory, &name, flags, Mode::empty())
+            Folder::Open(directory) => patiently(|| rustix::fs::openat(directory, &name, flags, Mode::empty()))
                 .map_err(|error| Error::source_file(full, &error.into())),
             Folder::Linked => Ok(OpenedFile::open(full)?.file.into()),
         }

@@ -205,7 +205,7 @@ impl Job {
 
     /// Sends one content. A file that can't be sent is kept for the end; what concerns all files is an error now.
     async fn one(self: Arc<Self>, planned: Planned) -> Result<()> {
-        self.context().check_cancelled(CANCELLED)?;
+        let _object = self.uploader.object().await?;
         let object = self.object(&planned);
         let upload = ObjectUpload {
             object: object.clone(),

@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,9 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use super::panics::catch_quietly;
+use crate::descriptors::Descriptors;
 use crate::ops::upload_assets::Flights;
+use crate::permits::{Permit, Permits};
 use crate::store::s3::S3Shared;
 use crate::threads;
 use crate::transfer::context::CancellationToken;
@@ -34,6 +37,16 @@ const END_PATIENCE: Duration = Duration::from_millis(350);
 /// How long threads may then take to end. One that waits for a disk is left behind.
 const THREADS_PATIENCE: Duration = Duration::from_millis(150);
 
+/// What the runtime needs by itself, and a first connection, file and directory: without these Tokio panics.
+const ENGINE_DESCRIPTORS: usize = 8;
+/// Of the descriptors that are left, one in so many is for a call: its root, its caches, what its configuration is read from.
+const DESCRIPTORS_PER_CALL: usize = 16;
+const FEWEST_CALLS: usize = 4;
+const MOST_CALLS: usize = 64;
+/// A call that waits goes on without a permit once no other call has begun for so long: it may be what those that have begun
+/// wait for, where it is made in the callback of one of them.
+const CALL_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What all calls of a process share.
 pub(crate) struct Engine {
     pub(crate) flights: Flights,
@@ -43,6 +56,8 @@ pub(crate) struct Engine {
     handle: Handle,
     /// Cancelled at the interpreter's end.
     ending: CancellationToken,
+    calls: Permits,
+    calls_begun: AtomicU64,
     process: u32,
 }
 
@@ -63,6 +78,13 @@ pub(crate) fn engine() -> PyResult<&'static Engine> {
     if let Some(engine) = current.filter(|engine| engine.process == process) {
         return Ok(engine);
     }
+    let left = Descriptors::of_process().left();
+    if left < ENGINE_DESCRIPTORS {
+        return Err(PyRuntimeError::new_err(format!(
+            "Only {left} file descriptors are free, too few to start with (too many open files): close some, or raise \
+             `ulimit -n`."
+        )));
+    }
     let runtime = build()?;
     let s3 = S3Shared::new();
     let handle = runtime.handle().clone();
@@ -71,7 +93,9 @@ pub(crate) fn engine() -> PyResult<&'static Engine> {
     // Leaked: threads may use it until the process ends, and a forked child can't join its parent's threads.
     let flights = Flights::default();
     let ending = CancellationToken::new();
-    let engine = &*Box::leak(Box::new(Engine { flights, s3, runtime, handle, ending, process }));
+    let calls = Permits::new((left / DESCRIPTORS_PER_CALL).clamp(FEWEST_CALLS, MOST_CALLS));
+    let calls_begun = AtomicU64::new(0);
+    let engine = &*Box::leak(Box::new(Engine { flights, s3, runtime, handle, ending, calls, calls_begun, process }));
     *current = Some(engine);
     drop(current);
     end_with_interpreter();
@@ -79,6 +103,21 @@ pub(crate) fn engine() -> PyResult<&'static Engine> {
 }
 
 impl Engine {
+    /// Waits until one more call that moves objects may begin.
+    pub(crate) async fn begin_call(&self) -> Option<Permit> {
+        let mut permit = std::pin::pin!(self.calls.take());
+        let mut begun = self.calls_begun.load(Ordering::Relaxed);
+        let permit = loop {
+            match tokio::time::timeout(CALL_PATIENCE, &mut permit).await {
+                Ok(permit) => break Some(permit),
+                Err(_) if self.calls_begun.load(Ordering::Relaxed) == begun => break None,
+                Err(_) => begun = self.calls_begun.load(Ordering::Relaxed),
+            }
+        };
+        self.calls_begun.fetch_add(1, Ordering::Relaxed);
+        permit
+    }
+
     /// Runs a call's work. At the interpreter's end it is waited for, but not for long.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let working = lock(&self.runtime).as_ref().map(|running| running.working.clone());

@@ -79,9 +79,14 @@ impl StoreArguments {
         C: FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
     {
         let options = self.options(py)?;
-        let shared = &engine()?.s3;
+        let engine = engine()?;
         let work = async move |call: Call| {
-            let store = connect(shared, options, &call).await?;
+            // A call that was cancelled meanwhile goes on to where it says so.
+            let _permit = tokio::select! {
+                () = call.context.cancel.cancelled() => None,
+                permit = engine.begin_call() => permit,
+            };
+            let store = connect(&engine.s3, options, &call).await?;
             work(store, call.context).await
         };
         Operation::start(py, Caller { tracker, session: self.session }, work, convert)

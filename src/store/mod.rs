@@ -239,11 +239,6 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Uploads that were begun under a prefix and neither completed nor aborted.
     fn list_multiparts<'a>(&'a self, bucket: &'a str, prefix: &'a str) -> StoreFuture<'a, Vec<MultipartUpload>>;
 
-    /// How often S3 has asked to slow down so far (503, 429), or has let a request time out. Concurrency follows it.
-    fn throttles(&self) -> u64 {
-        0
-    }
-
     /// What tells this store from others in the process: its endpoint and account.
     fn place(&self) -> &str;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::sync::{Arc, AtomicU64, Ordering};
+use crate::sync::{Arc, AtomicU64, Ordering};
 
 /// Of so many bytes, the last ones, the time is known. Older ones fade away.
 const REMEMBERED_BYTES: u64 = 4 * 1024 * 1024;

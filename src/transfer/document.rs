@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::context::{Context, LogLevel};
-use super::limits::Limits;
+use super::limits::{Limits, Room};
 use crate::error::{Error, Result, S3Action, S3ClientError};
 use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
 
@@ -27,7 +25,7 @@ pub struct Document {
     /// Its bytes.
     pub text: Vec<u8>,
     #[expect(dead_code, reason = "held")]
-    room: Option<OwnedSemaphorePermit>,
+    room: Room,
 }
 
 /// Fetches an object in one request, and in another where its body breaks off.
@@ -55,17 +53,26 @@ pub async fn fetch_document(
 }
 
 async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey) -> Result<Document> {
-    let _permit = limits.request().await;
-    let mut body = store.get(object, None, S3Action::DownloadingBinaryFile).await?;
     let too_long = |length: u64| {
         let url = object.url();
         Error::Sync(format!("{url} has {length} bytes or more: no manifest has more than {MOST_BYTES}"))
     };
-    let promised = body.length_bytes.unwrap_or(UNKNOWN_LENGTH_BYTES);
-    if promised > MOST_BYTES {
-        return Err(too_long(promised));
-    }
-    let room = limits.bytes(promised).await;
+    let mut waited_for = None;
+    let (_permit, mut body, room, promised) = loop {
+        let permit = limits.request().await;
+        let body = store.get(object, None, S3Action::DownloadingBinaryFile).await?;
+        let promised = body.length_bytes.unwrap_or(UNKNOWN_LENGTH_BYTES);
+        if promised > MOST_BYTES {
+            return Err(too_long(promised));
+        }
+        let taken: Option<Room> = waited_for.take();
+        if let Some(room) = taken.or_else(|| limits.try_bytes(promised)) {
+            break (permit, body, room, promised);
+        }
+        // Nobody who holds a request may wait for room: who holds room may wait for a request. So it is asked for anew.
+        drop((permit, body));
+        waited_for = Some(limits.bytes(promised).await);
+    };
     let mut text = Vec::with_capacity(usize::try_from(promised.min(FIRST_BYTES)).unwrap_or_default());
     while let Some(piece) = body.chunks.next_chunk().await? {
         text.extend_from_slice(&piece);
@@ -73,7 +80,6 @@ async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey
             return Err(too_long(text.len() as u64));
         }
     }
-    limits.report(store);
     let Some(length) = body.length_bytes.filter(|length| *length != text.len() as u64) else {
         return Ok(Document { info: body.info, text, room });
     };

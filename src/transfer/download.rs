@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::PART_BYTES;
 use super::arriving::{Arriving, HasherInTurn};
@@ -14,7 +14,7 @@ use super::buffers::Buffers;
 use super::context::{CancellationToken, Context, LogLevel};
 use super::disk_pace::DiskPace;
 use super::kept::Kept;
-use super::limits::Limits;
+use super::limits::{Limits, Room};
 use super::look_again::LookAgain;
 use super::ranges_at_once::RangesAtOnce;
 use super::received::{Counted, Received, Receiving};
@@ -23,6 +23,7 @@ use super::writer::Writer;
 use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};
 use crate::fs::stage::StagedFile;
 use crate::hash::{ContentHash, Hasher};
+use crate::permits::Permit;
 use crate::store::{ObjectBody, ObjectKey, ObjectStore};
 
 /// How often a body that breaks off is asked for again. Requests that fail before their body are the store's to repeat.
@@ -100,6 +101,14 @@ enum Failure {
 }
 
 impl Downloader {
+    /// Waits for the right to work on an object of the process.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub async fn object(&self) -> Result<Permit> {
+        self.unless(&self.context.cancel, self.limits.object()).await.map_err(Failure::into_error)
+    }
+
     /// Fetches contents that fit one request, checks them, and hands them to `place` on a thread that may block.
     ///
     /// Where the operation is cancelled, what `place` has begun is waited for: nothing goes on behind the caller's back.
@@ -297,15 +306,14 @@ impl Downloader {
         let _permit = self.limits.request().await;
         let range = (bytes != (0..download.size_bytes)).then_some(bytes);
         let mut body = self.reply(download, object, range).await?;
-        while let Some(piece) = self.next_piece(&mut body).await? {
+        while let Some(piece) = next_piece(&mut body).await? {
             if !arriving.push(piece).await.map_err(Failure::Final)? {
-                return Err(self.broke_off(object, (arriving.received(), arriving.expected())));
+                return Err(broke_off(object, (arriving.received(), arriving.expected())));
             }
         }
         if arriving.missing() > 0 {
-            return Err(self.broke_off(object, (arriving.received(), arriving.expected())));
+            return Err(broke_off(object, (arriving.received(), arriving.expected())));
         }
-        self.limits.report(self.store.as_ref());
         Ok(())
     }
 
@@ -320,19 +328,18 @@ impl Downloader {
         }
         let hasher = (self.verify == Verify::Hash).then(Hasher::new);
         let mut receiving = Receiving::new(&self.buffers, &self.context.progress, expected, hasher);
-        while let Some(piece) = self.next_piece(&mut body).await? {
+        while let Some(piece) = next_piece(&mut body).await? {
             if !receiving.push(&piece) {
                 break;
             }
         }
         if !receiving.is_complete() {
             return Err(match body.length_bytes {
-                Some(length) => self.broke_off(object, (receiving.received, length)),
+                Some(length) => broke_off(object, (receiving.received, length)),
                 // It came to its end, as far as anyone can tell.
                 None => Failure::Wrong(wrong_size(download, object, receiving.received)),
             });
         }
-        self.limits.report(self.store.as_ref());
         Ok(receiving.finish())
     }
 
@@ -362,20 +369,6 @@ impl Downloader {
             return Err(Failure::Wrong(wrong_size(download, object, size.or(length).unwrap_or_default())));
         }
         Ok(body)
-    }
-
-    async fn next_piece(&self, body: &mut ObjectBody) -> Result<Option<Bytes>, Failure> {
-        body.chunks.next_chunk().await.map_err(|error| {
-            self.limits.complain();
-            Failure::Body(error)
-        })
-    }
-
-    /// Of a body, or of a range whose rest was asked for: what came in all, and what should have.
-    fn broke_off(&self, object: &ObjectKey, (received, expected): (u64, u64)) -> Failure {
-        self.limits.complain();
-        let details = format!("the body ended after {received} of {expected} bytes");
-        Failure::Body(S3ClientError::new(S3Action::DownloadingFile, &object.bucket, &object.key, details).into())
     }
 
     /// Tries again what is worth it, and the other key where the first has nothing. `None` where the contents were found to be
@@ -435,6 +428,16 @@ impl Failure {
             Self::FoundThere => Error::Cancelled(CANCELLED.to_owned()),
         }
     }
+}
+
+async fn next_piece(body: &mut ObjectBody) -> Result<Option<Bytes>, Failure> {
+    body.chunks.next_chunk().await.map_err(Failure::Body)
+}
+
+/// Of a body, or of a range whose rest was asked for: what came in all, and what should have.
+fn broke_off(object: &ObjectKey, (received, expected): (u64, u64)) -> Failure {
+    let details = format!("the body ended after {received} of {expected} bytes");
+    Failure::Body(S3ClientError::new(S3Action::DownloadingFile, &object.bucket, &object.key, details).into())
 }
 
 fn cancelled() -> Failure {
@@ -502,7 +505,7 @@ fn first_hasher() -> HasherInTurn {
 /// A range on its way, and the room that its bytes take until they are hashed.
 struct RangeTask {
     task: tokio::task::JoinHandle<Result<Counted, Failure>>,
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Room,
 }
 
 /// Waits for the first range; the others go on meanwhile.

@@ -82,7 +82,7 @@ mod tests {
             let mut kept = Kept::new(limits.clone(), Buffers::default());
             let mut given = Vec::new();
             for (index, frame) in bytes.chunks(frame).enumerate() {
-                let _taken = if index % 3 == 0 { None } else { limits.bytes(1 << 30).await };
+                let _taken = if index % 3 == 0 { None } else { Some(limits.bytes(1 << 30).await) };
                 given.extend(kept.push(Bytes::copy_from_slice(frame)));
             }
             given.extend(kept.flush());

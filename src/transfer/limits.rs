@@ -1,19 +1,35 @@
-//! How much may be under way at once: requests, which adapt to what the endpoint bears, and bytes in memory, which don't.
+//! How much may be under way at once: what all operations of the process share, and what one of them may take of it.
+//!
+//! Whoever waits for one of these holds only those before it in this order: an object, bytes, a request. So nobody waits for
+//! somebody who waits for him, however many operations share them. How many requests the endpoint bears at a time is for the
+//! store to find out.
 
-use std::time::Duration;
-
-use super::sync::{Arc, AtomicU64, Instant, Mutex, MutexGuard, Ordering, OwnedSemaphorePermit, PoisonError, Semaphore};
+use crate::permits::{Permit, Permits};
 use crate::store::ObjectStore;
+use crate::sync::{Arc, Mutex, OwnedSemaphorePermit, PoisonError, Semaphore};
 
-/// Bytes of bodies in memory at once, unless an option says otherwise.
+/// Bytes of bodies in memory at once in one operation, unless an option says otherwise.
 pub const DEFAULT_BUFFER_BYTES: u64 = 48 * 1024 * 1024;
+/// Bytes of bodies in memory at once in the whole process, unless one of its operations may have more by itself.
+const PROCESS_BUFFER_BYTES: u64 = 64 * 1024 * 1024;
 /// The bytes semaphore counts in these, since its permits are 32 bits.
 const BYTES_PER_PERMIT: u64 = 4096;
-/// Requests under way at the start. The window doubles every round trip while nothing complains; a thousand small files at
-/// 30 ms take a tenth of a second less from here than from 16, and S3 takes thousands of requests a second per prefix.
-const FIRST_REQUESTS: usize = 64;
-/// One fall for one burst: replies to requests that were sent before it say nothing new.
-const FALL_INTERVAL: Duration = Duration::from_millis(500);
+/// Of the descriptors that are left, one in so many is for an object under way: besides its file it has a connection, and
+/// perhaps a directory or a file that is cloned.
+const DESCRIPTORS_PER_OBJECT: usize = 4;
+const FEWEST_OBJECTS: usize = 2;
+const MOST_OBJECTS: usize = 512;
+
+/// What all operations of a process share. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    objects: Permits,
+    bytes: Arc<Semaphore>,
+    byte_permits: Mutex<u32>,
+}
 
 /// The limits of one operation. Clones share them.
 #[derive(Debug, Clone)]
@@ -21,47 +37,76 @@ pub struct Limits(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    budget: Budget,
     requests: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     total_byte_permits: u32,
     most_requests: usize,
-    seen_throttles: AtomicU64,
-    window: Mutex<Window>,
-}
-
-/// Permits in circulation are always `requests` and `owed` together: they change under one lock, or a fall and a rise at the
-/// same time would leave a permit more than there should be, for good.
-#[derive(Debug)]
-struct Window {
-    /// How many requests may be under way now.
-    requests: usize,
-    /// Permits to take out of circulation as they come back.
-    owed: usize,
-    successes: usize,
-    last_fall: Option<Instant>,
 }
 
 /// The right to have one request under way.
 #[derive(Debug)]
 pub struct RequestPermit {
+    #[expect(dead_code, reason = "held")]
     permit: Option<OwnedSemaphorePermit>,
-    limits: Limits,
+}
+
+/// Room for a body in memory.
+#[derive(Debug)]
+pub struct Room {
+    #[expect(dead_code, reason = "held")]
+    permits: [Option<OwnedSemaphorePermit>; 2],
+}
+
+impl Budget {
+    /// A budget for a process that may open so many more files and connections.
+    #[must_use]
+    pub fn new(descriptors: usize) -> Self {
+        let total = byte_permits(PROCESS_BUFFER_BYTES);
+        Self(Arc::new(Shared {
+            objects: Permits::new(objects_for(descriptors)),
+            bytes: Arc::new(Semaphore::new(total as usize)),
+            byte_permits: Mutex::new(total),
+        }))
+    }
+
+    /// Takes notice of how many descriptors are left now, beside those of objects under way.
+    pub fn fit(&self, descriptors: usize) {
+        let under_way = self.0.objects.taken();
+        self.0.objects.resize(objects_for(descriptors + under_way * DESCRIPTORS_PER_OBJECT));
+    }
+
+    /// The largest share that an operation was promised is what the process has.
+    fn grow(&self, permits: u32) {
+        let mut total = self.0.byte_permits.lock().unwrap_or_else(PoisonError::into_inner);
+        if permits > *total {
+            self.0.bytes.add_permits((permits - *total) as usize);
+            *total = permits;
+        }
+    }
+}
+
+fn objects_for(descriptors: usize) -> usize {
+    (descriptors / DESCRIPTORS_PER_OBJECT).clamp(FEWEST_OBJECTS, MOST_OBJECTS)
+}
+
+fn byte_permits(bytes: u64) -> u32 {
+    u32::try_from(bytes / BYTES_PER_PERMIT).unwrap_or(u32::MAX >> 4)
 }
 
 impl Limits {
-    /// Limits for a store, with this many bytes of bodies in memory.
+    /// An operation's share of a budget: as many requests as the store may have under way, and this many bytes of bodies.
     #[must_use]
-    pub fn new(store: &dyn ObjectStore, buffer_bytes: u64) -> Self {
+    pub fn within(budget: &Budget, store: &dyn ObjectStore, buffer_bytes: u64) -> Self {
         let most_requests = store.max_connections().max(1);
-        let window = FIRST_REQUESTS.min(most_requests);
-        let total = u32::try_from(buffer_bytes.max(super::PART_BYTES) / BYTES_PER_PERMIT).unwrap_or(u32::MAX >> 4);
+        let total = byte_permits(buffer_bytes.max(super::PART_BYTES));
+        budget.grow(total);
         Self(Arc::new(Inner {
-            requests: Arc::new(Semaphore::new(window)),
+            budget: budget.clone(),
+            requests: Arc::new(Semaphore::new(most_requests)),
             bytes: Arc::new(Semaphore::new(total as usize)),
             total_byte_permits: total,
             most_requests,
-            seen_throttles: AtomicU64::new(store.throttles()),
-            window: Mutex::new(Window { requests: window, owed: 0, successes: 0, last_fall: None }),
         }))
     }
 
@@ -71,95 +116,43 @@ impl Limits {
         self.0.most_requests
     }
 
-    /// How many requests may be under way now.
+    /// Waits for the right to work on an object: all of it, from its first request to its file's name.
+    pub async fn object(&self) -> Permit {
+        self.0.budget.0.objects.take().await
+    }
+
+    /// Waits for room for a body. A body that is larger than the whole share gets all of it.
+    pub async fn bytes(&self, bytes: u64) -> Room {
+        let permits = self.permits_for(bytes);
+        let own = Arc::clone(&self.0.bytes).acquire_many_owned(permits).await.ok();
+        let shared = Arc::clone(&self.0.budget.0.bytes).acquire_many_owned(permits).await.ok();
+        Room { permits: [own, shared] }
+    }
+
+    /// Room for a body, if there is room now.
     #[must_use]
-    pub fn window(&self) -> usize {
-        self.lock().requests
+    pub fn try_bytes(&self, bytes: u64) -> Option<Room> {
+        let permits = self.permits_for(bytes);
+        let own = Arc::clone(&self.0.bytes).try_acquire_many_owned(permits).ok()?;
+        let shared = Arc::clone(&self.0.budget.0.bytes).try_acquire_many_owned(permits).ok()?;
+        Some(Room { permits: [Some(own), Some(shared)] })
     }
 
     /// Waits for the right to make a request.
     pub async fn request(&self) -> RequestPermit {
         // The semaphore is never closed, so there is always a permit in the end.
-        let permit = Arc::clone(&self.0.requests).acquire_owned().await.ok();
-        RequestPermit { permit, limits: self.clone() }
+        RequestPermit { permit: Arc::clone(&self.0.requests).acquire_owned().await.ok() }
     }
 
-    /// Waits for room for a body. A body that is larger than the whole budget gets all of it.
-    pub async fn bytes(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let permits = u32::try_from(bytes.div_ceil(BYTES_PER_PERMIT)).unwrap_or(u32::MAX).max(1);
-        let permits = permits.min(self.0.total_byte_permits);
-        Arc::clone(&self.0.bytes).acquire_many_owned(permits).await.ok()
-    }
-
-    /// Whether no more than half of the room for bodies is taken.
+    /// Whether no more than half of the room for bodies is taken, of this operation's and of the process's.
     #[must_use]
     pub fn has_half_of_its_room(&self) -> bool {
-        self.0.bytes.available_permits() >= self.0.total_byte_permits as usize / 2
+        let half = self.0.total_byte_permits as usize / 2;
+        self.0.bytes.available_permits() >= half && self.0.budget.0.bytes.available_permits() >= half
     }
 
-    /// Tells of a request that came through, and how often the store was asked to slow down until now.
-    pub fn report(&self, store: &dyn ObjectStore) {
-        let throttles = store.throttles();
-        if throttles > self.0.seen_throttles.swap(throttles, Ordering::Relaxed) {
-            self.fall();
-        } else {
-            self.rise();
-        }
-    }
-
-    /// Tells of a body that broke off or stalled: fewer at a time may each be faster.
-    pub fn complain(&self) {
-        self.fall();
-    }
-
-    /// A third less, once a burst.
-    fn fall(&self) {
-        let mut window = self.lock();
-        if window.last_fall.is_some_and(|at| at.elapsed() < FALL_INTERVAL) {
-            return;
-        }
-        window.last_fall = Some(Instant::now());
-        let lower = (window.requests * 2 / 3).max(1);
-        window.owed += window.requests - lower;
-        window.requests = lower;
-    }
-
-    /// One more for every success until the first complaint, then one more for every window's worth of successes.
-    fn rise(&self) {
-        let mut window = self.lock();
-        if window.requests >= self.0.most_requests {
-            return;
-        }
-        window.successes += 1;
-        if window.last_fall.is_some() && !window.successes.is_multiple_of(window.requests) {
-            return;
-        }
-        window.requests += 1;
-        if !window.repay() {
-            self.0.requests.add_permits(1);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Window> {
-        self.0.window.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Window {
-    /// Takes one owed permit off the books, if any is owed.
-    const fn repay(&mut self) -> bool {
-        let is_owed = self.owed > 0;
-        self.owed = self.owed.saturating_sub(1);
-        is_owed
-    }
-}
-
-impl Drop for RequestPermit {
-    fn drop(&mut self) {
-        if let Some(permit) = self.permit.take()
-            && self.limits.lock().repay()
-        {
-            permit.forget();
-        }
+    fn permits_for(&self, bytes: u64) -> u32 {
+        let permits = u32::try_from(bytes.div_ceil(BYTES_PER_PERMIT)).unwrap_or(u32::MAX).max(1);
+        permits.min(self.0.total_byte_permits)
     }
 }

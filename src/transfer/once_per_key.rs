@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 
-use super::sync::{Arc, Mutex, MutexGuard, PoisonError, watch};
 use crate::error::{Error, Result};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError, watch};
 
 /// Work under way, by key. Clones share it.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use crate::cache::uploads::UploadRecords;
 use crate::error::{Error, Result, S3Action, SourceProblem};
 use crate::fs::open::OpenedFile;
 use crate::hash::{ContentHash, Hasher, hash_bytes};
+use crate::permits::Permit;
 use crate::store::{Conditions, MAX_OBJECT_BYTES, ObjectKey, ObjectStore, PutOutcome, PutRequest};
 
 /// Bodies up to this size may be sent without asking first whether they are there: the body costs no more than asking.
@@ -129,6 +130,14 @@ impl Uploader {
         self
     }
 
+    /// Waits for the right to work on an object of the process.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub async fn object(&self) -> Result<Permit> {
+        self.or_cancelled(self.limits.object()).await
+    }
+
     /// Sees to it that the object is in the store.
     ///
     /// # Errors
@@ -189,7 +198,6 @@ impl Uploader {
     async fn look(&self, upload: &ObjectUpload) -> Result<Found> {
         let _permit = self.or_cancelled(self.request()).await?;
         let found = self.or_cancelled(self.store.head(&upload.object)).await??;
-        self.limits.report(self.store.as_ref());
         let found = match found {
             // An object of another size is not what its key says. Of one whose size the server does not say, the key has to do.
             Some(info) => match info.size_bytes.filter(|size| *size != upload.size_bytes) {
@@ -235,7 +243,6 @@ impl Uploader {
             action: S3Action::UploadingFile,
         };
         let outcome = self.or_cancelled(self.store.put(request)).await??;
-        self.limits.report(self.store.as_ref());
         match outcome {
             PutOutcome::Created => {
                 self.context.progress.add_bytes(upload.size_bytes);

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::disk_pace::DiskPace;
-use super::sync::Arc;
 use super::tasks::finished;
 use crate::error::{Error, Result};
 use crate::fs::stage::{StagedFile, WriteTurn};
+use crate::sync::Arc;
 
 /// So much is written behind at a time. By then it is still in the processor's cache, and handing it over costs little beside it.
 pub(super) const BATCH_BYTES: usize = 256 * 1024;

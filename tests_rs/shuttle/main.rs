@@ -1,16 +1,17 @@
 //! Single flight and limits under schedules that shuttle chooses: at random, and by priorities (PCT), which finds what needs
 //! few switches at just the right places.
 //!
-//! The two modules are compiled in by path, with shuttle's mutexes and atomics in the place of the standard library's. Tokio's
+//! The modules are compiled in by path, with shuttle's mutexes and atomics in the place of the standard library's. Tokio's
 //! semaphore, channel and cancellation token are the real ones; the scheduler may switch before and after each of their
 //! operations, and not within, since they are proven elsewhere. What is not here: the engine around them, which needs a
-//! Tokio runtime, and the retry budget, which is a timer of each request for itself (`faults/`, row F2, runs it out).
+//! Tokio runtime, and the retry budget, which is the client's (`faults/`, row F2, runs it out).
 //! Orderings of atomics are all taken for sequentially consistent.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(missing_docs, dead_code, reason = "the modules under test are compiled in, with more than is used here")]
 
 use rusty_attachments::{error, store};
+use transfer::{permits, sync};
 
 mod cancelling;
 mod flights;

@@ -6,12 +6,16 @@ pub const PART_BYTES: u64 = rusty_attachments::transfer::PART_BYTES;
 pub mod limits;
 #[path = "../../src/transfer/once_per_key.rs"]
 pub mod once_per_key;
+#[path = "../../src/permits.rs"]
+pub mod permits;
+#[path = "../../src/store/s3/traffic/window.rs"]
+pub mod window;
 
-/// In the place of `src/transfer/sync.rs`.
+/// In the place of `src/sync.rs`.
 pub mod sync {
     use std::time::Duration;
 
-    pub use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+    pub use shuttle::sync::atomic::{AtomicUsize, Ordering};
     pub use shuttle::sync::{Arc, Mutex, MutexGuard};
     pub use std::sync::PoisonError;
 
@@ -60,6 +64,16 @@ pub mod sync {
             let permit = OwnedSemaphorePermit(Some(Arc::clone(&self.0).acquire_many_owned(permits).await?));
             switch();
             Ok(permit)
+        }
+
+        pub fn try_acquire_many_owned(
+            self: Arc<Self>,
+            permits: u32,
+        ) -> Result<OwnedSemaphorePermit, tokio::sync::TryAcquireError> {
+            switch();
+            let permit = Arc::clone(&self.0).try_acquire_many_owned(permits)?;
+            switch();
+            Ok(OwnedSemaphorePermit(Some(permit)))
         }
 
         pub fn available_permits(&self) -> usize {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +103,8 @@ pub struct Rule {
     pub per_key: bool,
     /// Among those, this share, by the seed.
     pub probability: Option<f64>,
+    /// Among those, what exceeds so many requests a second: a tenth of a second's worth may come at once.
+    pub above_per_second: Option<f64>,
     pub fault: Fault,
 }
 
@@ -112,6 +115,27 @@ struct Active {
     seen: HashMap<String, u64>,
     fired: HashMap<String, u64>,
     total_fired: u64,
+    allowance: Allowance,
+}
+
+/// Requests that may still pass under a rule with a rate.
+#[derive(Debug, Default)]
+struct Allowance {
+    requests: f64,
+    at: Option<Instant>,
+}
+
+impl Allowance {
+    fn takes_one(&mut self, per_second: f64, now: Instant) -> bool {
+        let most = (per_second / 10.0).max(1.0);
+        let passed = self.at.replace(now).map(|at| now.saturating_duration_since(at).as_secs_f64());
+        self.requests = passed.map_or(most, |passed| passed.mul_add(per_second, self.requests)).min(most);
+        let takes = self.requests >= 1.0;
+        if takes {
+            self.requests -= 1.0;
+        }
+        takes
+    }
 }
 
 #[derive(Debug, Default)]
@@ -122,9 +146,10 @@ pub struct Faults {
 
 impl Faults {
     pub fn replace(&self, rules: Vec<Rule>) {
-        let active = rules
-            .into_iter()
-            .map(|rule| Mutex::new(Active { rule, seen: HashMap::new(), fired: HashMap::new(), total_fired: 0 }));
+        let active = rules.into_iter().map(|rule| {
+            let (seen, fired, allowance) = (HashMap::new(), HashMap::new(), Allowance::default());
+            Mutex::new(Active { rule, seen, fired, total_fired: 0, allowance })
+        });
         let mut slot = self.active.write().unwrap_or_else(PoisonError::into_inner);
         *slot = active.collect();
         self.any.store(!slot.is_empty(), Ordering::Release);
@@ -164,6 +189,9 @@ impl Active {
             return false;
         }
         if self.rule.probability.is_some_and(|share| random::fraction(seed, index, key, nth) >= share) {
+            return false;
+        }
+        if self.rule.above_per_second.is_some_and(|rate| self.allowance.takes_one(rate, Instant::now())) {
             return false;
         }
         let fired = self.fired.entry(if self.rule.per_key { key.to_owned() } else { String::new() }).or_default();
@@ -209,6 +237,8 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -217,6 +247,16 @@ mod tests {
         assert!(matches("Put*", "PutObject") && matches("?utObject", "PutObject"));
         assert!(!matches("*/Data/*", "root/Manifests/a") && !matches("", "a"));
         assert!(matches("a*b*c", "aXbYbZc") && !matches("a*b*c", "aXbYbZ"));
+    }
+
+    #[test]
+    fn a_rate_lets_so_many_pass() {
+        let (mut allowance, begin) = (Allowance::default(), Instant::now());
+        let passed =
+            |allowance: &mut Allowance, now: Instant| (0..100).filter(|_| allowance.takes_one(50.0, now)).count();
+        assert_eq!(passed(&mut allowance, begin), 5, "a tenth of a second's worth at once");
+        assert_eq!(passed(&mut allowance, begin + Duration::from_millis(41)), 2);
+        assert_eq!(passed(&mut allowance, begin + Duration::from_secs(10)), 5);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Job {
 
     async fn fetch(self: Arc<Self>, queue: Arc<Queue<Wanted>>, wanted: Wanted) -> Result<()> {
         let first = wanted.files()[0];
-        self.downloader.context.check_cancelled(super::CANCELLED)?;
+        let _object = self.downloader.object().await?;
         let outcome = if !self.is_small(first) {
             self.fetch_large(wanted.clone()).await
         } else if self.size_bytes(first) > IN_MEMORY_BYTES && self.downloader.verify != Verify::Off {

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use super::errors::{OutageClassifier, Signals, SignalsInterceptor};
+use super::errors::{Messages, OutageClassifier, Signals};
 use super::http::Clients;
 use super::identity::{Identity, IdentityProvider};
 use super::redirect::Redirects;
 use super::settings::{self, Environment, Origin, Resolved, S3Settings};
+use super::traffic::{Gate, GatedClient, Link, Route};
 use super::{S3Options, S3Store};
 use crate::error::{Error, Result};
 use aws_config::ecs::EcsCredentialsProvider;
@@ -26,7 +27,8 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::config::{SharedHttpClient, StalledStreamProtectionConfig};
 
-/// Attempts of one request. With the waits between them they outlast the retry budget, which is what ends a request.
+/// Attempts of one request. With the waits between them they outlast the retry budget, which ends a request unless others
+/// succeed meanwhile.
 const MAX_ATTEMPTS: u32 = 60;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -41,13 +43,28 @@ pub struct S3Shared {
     clients: Clients,
     accounts: Arc<Mutex<HashMap<String, Option<String>>>>,
     endpoints: Arc<Mutex<HashMap<String, Arc<Endpoint>>>>,
+    link: Arc<Link>,
+    routes: Arc<Mutex<HashMap<String, Arc<Route>>>>,
 }
 
 impl S3Shared {
-    /// Opens no connection and reads nothing.
+    /// Opens no connection.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What a client's attempts pass on their way to an endpoint.
+    fn gate(&self, url: Option<&str>, options: &S3Options) -> Gate {
+        self.link.fit();
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let route = routes.entry(url.unwrap_or_default().to_owned()).or_insert_with(|| Arc::new(Route::new()));
+        Gate {
+            link: Arc::clone(&self.link),
+            route: Arc::clone(route),
+            signals: Arc::new(Signals::new(options.retry_budget, route, &self.link)),
+            stall_limit: options.stall_limit,
+        }
     }
 
     /// What is known of an endpoint; AWS's own is the one without a URL.
@@ -69,10 +86,11 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
     let settings = &resolved.settings;
     let region = shared.region().cloned().unwrap_or_else(|| Region::from_static(DEFAULT_REGION));
     let expected_owner = account_id(common, &options, (&shared, settings), &identity).await;
-    let signals = Arc::new(Signals::default());
+    let gate = common.gate(settings.endpoint_url.as_deref(), &options);
+    let signals = Arc::clone(&gate.signals);
     let mut builder = aws_sdk_s3::config::Builder::from(&shared)
         .region(region)
-        .http_client(http)
+        .http_client(GatedClient { inner: http, gate })
         .identity_cache(IdentityCache::no_cache())
         .credentials_provider(SharedCredentialsProvider::new(IdentityProvider(Arc::clone(&identity))))
         .retry_config(
@@ -82,18 +100,15 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
                 .with_max_backoff(LONGEST_BACKOFF),
         )
         // The SDK's bucket is for a client that makes one kind of request; a burst of errors among hundreds of
-        // requests would empty it and fail them all. Here time limits retries, and concurrency falls instead.
+        // requests would empty it and fail them all. Here time limits retries, and requests are spaced instead.
         .retry_partition(RetryPartition::custom("job-attachments").token_bucket(TokenBucket::unlimited()).build())
         .retry_classifier(OutageClassifier(Arc::clone(&signals)))
-        // The reply to a small request that stalls is asked for again, as a body that stalls is.
-        .timeout_config(
-            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(options.stall_limit).build(),
-        )
-        // Bodies are watched by this crate, which counts their bytes anyway.
+        // Once connected, an attempt lasts as long as bytes move: the gate sees to that.
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         // Contents are checked against their own hash.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .interceptor(SignalsInterceptor(Arc::clone(&signals)));
+        .interceptor(Messages);
     options.checksums &= !settings.checksums_when_required;
     if !options.checksums {
         builder = builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);

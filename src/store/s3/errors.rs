@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::interceptors::InterceptorContext;
-use aws_sdk_s3::config::interceptors::{BeforeDeserializationInterceptorContextMut, FinalizerInterceptorContextRef};
+use aws_sdk_s3::config::interceptors::{BeforeDeserializationInterceptorContextMut, InterceptorContext};
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
@@ -14,6 +13,7 @@ use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriorit
 use aws_smithy_runtime_api::http::Response;
 
 use super::explain::plain_text;
+use super::traffic::{Link, Route};
 use super::{S3Store, replies};
 use crate::error::{Error, S3Action, S3ClientError};
 use crate::store::ObjectKey;
@@ -23,51 +23,128 @@ use crate::store::guidance::ErrorReply;
 /// said so soon, one that is busy deserves the whole retry budget.
 const OUTAGE_LIMIT: Duration = Duration::from_secs(8);
 
-/// What replies have said about the endpoint.
-#[derive(Debug, Default)]
+/// How the endpoint has treated one client.
+#[derive(Debug)]
 pub(super) struct Signals {
     throttles: AtomicU64,
     /// The status of the last reply that was an error, or 0.
     last_error: AtomicU16,
-    /// Since when no connection has succeeded, while that is so.
-    outage_since: Mutex<Option<Instant>>,
+    trouble: Mutex<Trouble>,
+    /// How long nothing but failures may come.
+    budget: Duration,
+    route: Arc<Route>,
+    link: Arc<Link>,
+}
+
+/// Since when there were nothing but failures.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Of any kind.
+    since: Option<Instant>,
+    /// Where the endpoint was not there at all.
+    unreachable_since: Option<Instant>,
+    /// The last one came without a reply: the connection broke, or nothing moved.
+    is_silence: bool,
 }
 
 impl Signals {
-    pub(super) fn throttles(&self) -> u64 {
-        self.throttles.load(Ordering::Relaxed)
+    pub(super) fn new(budget: Duration, route: &Arc<Route>, link: &Arc<Link>) -> Self {
+        Self {
+            throttles: AtomicU64::new(0),
+            last_error: AtomicU16::new(0),
+            trouble: Mutex::default(),
+            budget,
+            route: Arc::clone(route),
+            link: Arc::clone(link),
+        }
     }
 
-    fn note_status(&self, status: u16) {
-        // A 404 and a 412 are answers.
-        if status >= 400 && !matches!(status, 404 | 412) {
+    pub(super) fn note_status(&self, status: u16) {
+        if status >= 400 && !is_answer(status) {
             self.last_error.store(status, Ordering::Relaxed);
         }
         if matches!(status, 429 | 503) {
             self.throttles.fetch_add(1, Ordering::Relaxed);
         }
-        // A lock that is nearly always free, once a request.
-        let mut outage = self.outage();
-        if outage.is_some() {
-            *outage = None;
+        if is_failure(status) {
+            let mut trouble = self.trouble();
+            trouble.since.get_or_insert_with(Instant::now);
+            trouble.unreachable_since = None;
+            trouble.is_silence = false;
         }
     }
 
-    fn outage(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.outage_since.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An attempt ended with what it asked for, or with an answer.
+    fn note_success(&self) {
+        self.route.note_success();
+        // A lock that is nearly always free, once a request.
+        let mut trouble = self.trouble();
+        if trouble.since.is_some() {
+            *trouble = Trouble::default();
+        }
+    }
+
+    /// An attempt ended with a reply that the SDK may repeat, whatever its status is: a code of S3, a text that can't be read.
+    fn note_unclear(&self) {
+        self.trouble().since.get_or_insert_with(Instant::now);
+    }
+
+    /// An attempt ended without a reply.
+    pub(super) fn note_failure(&self, is_unreachable: bool) {
+        let mut trouble = self.trouble();
+        trouble.since.get_or_insert_with(Instant::now);
+        trouble.is_silence = true;
+        if is_unreachable {
+            trouble.unreachable_since.get_or_insert_with(Instant::now);
+        } else {
+            trouble.unreachable_since = None;
+        }
+    }
+
+    /// Whether failures are no longer worth another attempt: this client's have lasted for the retry budget, and no other
+    /// client of the process has had a success meanwhile. On a link that moves bytes, silence is no failure that counts.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        let trouble = self.trouble();
+        let Some(since) = trouble.since else { return false };
+        let idle = if trouble.is_silence { self.link.idle() } else { Duration::MAX };
+        self.troubled_for(since).min(idle) > self.budget
+    }
+
+    /// Whether the endpoint has not been there for [`OUTAGE_LIMIT`].
+    fn is_outage(&self) -> bool {
+        let since = self.trouble().unreachable_since;
+        since.is_some_and(|since| self.troubled_for(since).min(self.link.idle()) > OUTAGE_LIMIT)
+    }
+
+    fn troubled_for(&self, since: Instant) -> Duration {
+        self.route.last_success().map_or(since, |success| success.max(since)).elapsed()
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Reads every attempt's outcome; adds the reference's words to the user agent; makes replies such that the SDK reads them.
+/// Whether a reply with this status is worth another attempt.
+pub(super) const fn is_failure(status: u16) -> bool {
+    status >= 500 || status == 429 || status == 408
+}
+
+/// Whether a reply with this status tells what was asked, though the SDK takes it for an error.
+const fn is_answer(status: u16) -> bool {
+    matches!(status, 304 | 404 | 412 | 416)
+}
+
+/// Adds the reference's words to the user agent; makes replies such that the SDK reads them.
 #[derive(Debug)]
-pub(super) struct SignalsInterceptor(pub(super) Arc<Signals>);
+pub(super) struct Messages;
 
 /// S3's own name for this traffic in the reference, with this crate's version.
 const USER_AGENT: &str = concat!(" S3A/Deadline/NA/JobAttachments/", env!("CARGO_PKG_VERSION"));
 
-impl Intercept for SignalsInterceptor {
+impl Intercept for Messages {
     fn name(&self) -> &'static str {
-        "JobAttachmentsSignals"
+        "JobAttachmentsMessages"
     }
 
     fn modify_before_transmit(
@@ -92,35 +169,29 @@ impl Intercept for SignalsInterceptor {
         replies::tidy(context.response_mut());
         Ok(())
     }
-
-    fn read_after_attempt(
-        &self,
-        context: &FinalizerInterceptorContextRef<'_>,
-        _components: &RuntimeComponents,
-        _config: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(response) = context.response() {
-            self.0.note_status(response.status().as_u16());
-        }
-        Ok(())
-    }
 }
 
-/// Stops retrying once the endpoint has been unreachable for [`OUTAGE_LIMIT`].
+/// Decides alone when no more attempts are made: once there was no success for the retry budget, or no endpoint for
+/// [`OUTAGE_LIMIT`].
 #[derive(Debug)]
 pub(super) struct OutageClassifier(pub(super) Arc<Signals>);
 
 impl ClassifyRetry for OutageClassifier {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let Some(Err(error)) = context.output_or_error() else {
-            return RetryAction::NoActionIndicated;
-        };
-        let connecting = error.as_connector_error().is_some_and(|error| error.is_io() || error.is_timeout());
-        if !connecting || context.response().is_some() {
-            return RetryAction::NoActionIndicated;
+        let status = context.response().map(|response| response.status().as_u16());
+        match context.output_or_error() {
+            None => return RetryAction::NoActionIndicated,
+            Some(Err(_)) if !status.is_some_and(is_answer) => {}
+            Some(_) => {
+                self.0.note_success();
+                return RetryAction::NoActionIndicated;
+            }
         }
-        let since = *self.0.outage().get_or_insert_with(Instant::now);
-        if since.elapsed() > OUTAGE_LIMIT { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+        if status.is_some() {
+            self.0.note_unclear();
+        }
+        let is_over = self.0.is_out_of_time() || (context.response().is_none() && self.0.is_outage());
+        if is_over { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
     }
 
     fn name(&self) -> &'static str {
@@ -207,17 +278,20 @@ impl S3Store {
         }
     }
 
-    /// The retry budget ran out.
-    pub(super) fn out_of_time(&self, asked: Asked<'_>, waited: Duration) -> Error {
+    /// The failure of the last attempt, if its like was waited out for as long as the retry budget allows.
+    pub(super) fn after_retries(&self, asked: Asked<'_>, failure: Failure) -> Failure {
+        if !failure.status.is_none_or(is_failure) || !self.signals.is_out_of_time() {
+            return failure;
+        }
         let last = match self.signals.last_error.load(Ordering::Relaxed) {
-            0 => "no reply came".to_owned(),
+            0 => format!("no reply came: {}", failure.error),
             status => format!(
                 "the last error was HTTP status {status}, S3 asked to slow down {} times",
-                self.signals.throttles()
+                self.signals.throttles.load(Ordering::Relaxed)
             ),
         };
-        let details = format!("no success within {} seconds of retries ({last})", waited.as_secs());
-        unanswered(asked, details)
+        let waited = self.options.retry_budget.as_secs();
+        Failure::without_reply(unanswered(asked, format!("no success within {waited} seconds of retries ({last})")))
     }
 }
 

@@ -30,12 +30,7 @@ struct Page<M> {
 
 impl S3Store {
     /// Makes a request whose reply is a document, and reads that.
-    pub(super) async fn document<T, E, F, R>(
-        &self,
-        asked: Asked<'_>,
-        bytes: usize,
-        request: F,
-    ) -> Result<Element, Failure>
+    pub(super) async fn document<T, E, F, R>(&self, asked: Asked<'_>, request: F) -> Result<Element, Failure>
     where
         F: Fn(DocumentReader) -> R,
         R: Future<Output = Result<T, SdkError<E, Response>>>,
@@ -44,7 +39,7 @@ impl S3Store {
         let reader = DocumentReader::default();
         let mut unreadable = 0;
         loop {
-            let outcome = self.send(asked, bytes, || request(reader.clone())).await;
+            let outcome = self.send(asked, || request(reader.clone())).await;
             let text = match (reader.take(), outcome) {
                 (Some(Ok(document)), Ok(_)) => return Ok(document),
                 (Some(Err(text)), _) => text,
@@ -78,7 +73,7 @@ impl S3Store {
                 .interceptor(reader)
                 .send()
         };
-        let document = self.document(asked, 0, send).await.map_err(|failure| failure.error)?;
+        let document = self.document(asked, send).await.map_err(|failure| failure.error)?;
         object_page(&document).map_err(|text| unreadable(asked, &text))
     }
 
@@ -99,7 +94,7 @@ impl S3Store {
                     .interceptor(reader)
                     .send()
             };
-            let document = self.document(asked, 0, send).await.map_err(|failure| failure.error)?;
+            let document = self.document(asked, send).await.map_err(|failure| failure.error)?;
             let page = marked_page(document, "ListPartsResult", |document| {
                 document.word("NextPartNumberMarker").map(str::to_owned)
             });
@@ -132,7 +127,7 @@ impl S3Store {
                     .interceptor(reader)
                     .send()
             };
-            let document = self.document(asked, 0, send).await.map_err(|failure| failure.error)?;
+            let document = self.document(asked, send).await.map_err(|failure| failure.error)?;
             let page = marked_page(document, "ListMultipartUploadsResult", |document| {
                 let key = document.word("NextKeyMarker").map(|key| decoded(document, key).into_owned())?;
                 Some((key, document.word("NextUploadIdMarker").map(str::to_owned)))

@@ -14,6 +14,7 @@ mod redirect;
 mod refusals;
 mod replies;
 mod settings;
+mod traffic;
 mod xml;
 
 use std::collections::BTreeMap;
@@ -52,9 +53,9 @@ pub struct S3Options {
     pub settings: Option<S3Settings>,
     /// Where credentials come from; else the SDK's default chain.
     pub credentials: Option<Arc<dyn CredentialSource>>,
-    /// How long one operation may go on retrying before its error is the caller's.
+    /// How long failures may come without any success between them before one is the caller's.
     pub retry_budget: Duration,
-    /// How long a body may bring no byte before the request is made again.
+    /// How long nothing of a request may move on a link that others don't fill before the request is made again.
     pub stall_limit: Duration,
     /// Whether requests carry checksums that S3 does not ask for; off for stores that reject them
     /// (`AWS_REQUEST_CHECKSUM_CALCULATION=when_required` does the same).
@@ -80,9 +81,9 @@ impl Default for S3Options {
     }
 }
 
-/// Seconds that a body may bring no byte before the request is made again.
+/// Seconds that nothing of a request may move before it is made again.
 const STALL_VARIABLE: &str = "RUSTY_ATTACHMENTS_STALL_SECONDS";
-/// Seconds that one operation may go on retrying.
+/// Seconds that failures may come without a success.
 const RETRY_VARIABLE: &str = "RUSTY_ATTACHMENTS_RETRY_SECONDS";
 
 impl S3Options {
@@ -197,10 +198,6 @@ impl ObjectStore for S3Store {
 
     fn list_multiparts<'a>(&'a self, bucket: &'a str, prefix: &'a str) -> StoreFuture<'a, Vec<MultipartUpload>> {
         Box::pin(self.list_uploads(bucket, prefix))
-    }
-
-    fn throttles(&self) -> u64 {
-        self.signals.throttles()
     }
 
     fn place(&self) -> &str {

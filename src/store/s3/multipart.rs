@@ -3,21 +3,17 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
 use super::S3Store;
 use super::errors::{Asked, Failure, unanswered};
-use super::objects::bulk_timeouts;
+use super::objects::without_checksums;
 use super::refusals::{Extra, Extras};
 use super::replies::DocumentReader;
 use crate::error::{Result, S3Action};
 use crate::store::{Conditions, MultipartUpload, ObjectKey, PutOutcome, UploadedPart};
-
-/// Joining the parts of a large object takes S3 minutes at the worst; it sends blanks to keep the connection.
-const COMPLETE_BYTES_EQUIVALENT: usize = 32 * 1024 * 1024;
 
 impl S3Store {
     pub(super) async fn create_upload(&self, object: &ObjectKey) -> Result<MultipartUpload> {
@@ -35,7 +31,7 @@ impl S3Store {
                     .interceptor(reader)
                     .send()
             };
-            self.document(asked, 0, send)
+            self.document(asked, send)
         };
         let document = self.with_extras(&object.bucket, wanted, create).await.map_err(|failure| failure.error)?;
         let id = document.word("UploadId").map(str::to_owned);
@@ -59,10 +55,6 @@ impl S3Store {
         let asked = Asked::object(S3Action::UploadingFile, "UploadPart", &upload.object);
         let length = body.len();
         let send = || {
-            let mut settings = aws_sdk_s3::config::Builder::new().timeout_config(bulk_timeouts(length));
-            if !extras.has(Extra::Crc32) {
-                settings = settings.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
-            }
             let builder =
                 self.client(&upload.object.bucket).upload_part().bucket(&upload.object.bucket).key(&upload.object.key);
             let builder = builder
@@ -71,11 +63,11 @@ impl S3Store {
                 .set_checksum_algorithm(extras.has(Extra::Crc32).then_some(ChecksumAlgorithm::Crc32))
                 .set_expected_bucket_owner(self.owner())
                 .body(ByteStream::from(body.clone()))
-                .customize()
-                .config_override(settings);
+                .customize();
+            let builder = if extras.has(Extra::Crc32) { builder } else { builder.config_override(without_checksums()) };
             if extras.has(Extra::UnsignedBody) { builder.disable_payload_signing() } else { builder }.send()
         };
-        let answer = self.send(asked, length, send).await?;
+        let answer = self.send(asked, send).await?;
         Ok(UploadedPart {
             number,
             etag: answer.e_tag().unwrap_or_default().to_owned(),
@@ -141,7 +133,7 @@ impl S3Store {
                 .interceptor(reader)
                 .send()
         };
-        self.document(asked, COMPLETE_BYTES_EQUIVALENT, send).await.map(drop)
+        self.document(asked, send).await.map(drop)
     }
 
     pub(super) async fn abort_upload(&self, upload: &MultipartUpload) -> Result<()> {
@@ -154,7 +146,7 @@ impl S3Store {
                 .key(&upload.object.key);
             builder.upload_id(&upload.id).set_expected_bucket_owner(self.owner()).send()
         };
-        match self.send(asked, 0, send).await {
+        match self.send(asked, send).await {
             Ok(_) => Ok(()),
             Err(failure) if failure.status == Some(404) => Ok(()),
             Err(failure) => Err(failure.error),

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_sdk_s3::config::RequestChecksumCalculation;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_smithy_runtime_api::http::Response;
@@ -22,8 +21,6 @@ use crate::store::{Conditions, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, Pu
 
 /// From this size on, a body's signature costs more than it protects: the checksum header is signed, the body is not.
 const UNSIGNED_FROM_BYTES: usize = 64 * 1024;
-/// The slowest connection that a bulk request is given time for, in bytes a second.
-const SLOWEST_BYTES_PER_SECOND: u64 = 128 * 1024;
 
 /// The longest key: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>. Hashes in hostile manifests are
 /// longer, and the SDK can't make a request of them.
@@ -36,9 +33,9 @@ const MOST_CONFLICTS: u32 = 20;
 const CONFLICT_WAIT: Duration = Duration::from_millis(50);
 
 impl S3Store {
-    /// Makes a request within the retry budget: again while other credentials take the place of those that have expired, and
-    /// once more in the bucket's own region if that is another.
-    pub(super) async fn send<T, E, F, R>(&self, asked: Asked<'_>, bytes: usize, request: F) -> Result<T, Failure>
+    /// Makes a request, which the client repeats within the retry budget: again while other credentials take the place of those
+    /// that have expired, and once more in the bucket's own region if that is another.
+    pub(super) async fn send<T, E, F, R>(&self, asked: Asked<'_>, request: F) -> Result<T, Failure>
     where
         F: Fn() -> R,
         R: Future<Output = Result<T, SdkError<E, Response>>>,
@@ -50,28 +47,21 @@ impl S3Store {
                 format!("The key '{start}…' has {} bytes, more than S3's limit of {MAX_KEY_BYTES}.", asked.key.len());
             return Err(Failure::without_reply(Error::InvalidArgument(text)));
         }
-        let budget = self.options.retry_budget + transfer_time(bytes);
-        let attempt = async {
-            let mut redirected = false;
-            loop {
-                let begun = Instant::now();
-                let failure = match request().await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => self.failure(asked, &error),
-                };
-                let has_others = failure.is_expired_token() && self.identity.renew(begun).await;
-                if has_others {
-                    continue;
-                }
-                if redirected || !self.follow_redirect(asked.bucket, &failure) {
-                    return Err(failure);
-                }
-                redirected = true;
+        let mut redirected = false;
+        loop {
+            let begun = Instant::now();
+            let failure = match request().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.failure(asked, &error),
+            };
+            let has_others = failure.is_expired_token() && self.identity.renew(begun).await;
+            if has_others {
+                continue;
             }
-        };
-        match tokio::time::timeout(budget, attempt).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Failure::without_reply(self.out_of_time(asked, budget))),
+            if redirected || !self.follow_redirect(asked.bucket, &failure) {
+                return Err(self.after_retries(asked, failure));
+            }
+            redirected = true;
         }
     }
 
@@ -81,7 +71,7 @@ impl S3Store {
             let builder = self.client(&object.bucket).head_object().bucket(&object.bucket).key(&object.key);
             builder.set_expected_bucket_owner(self.owner()).send()
         };
-        match self.send(asked, 0, request).await {
+        match self.send(asked, request).await {
             Ok(answer) => Ok(Some(ObjectInfo {
                 size_bytes: answer.content_length().and_then(unsigned),
                 last_modified: answer.last_modified().and_then(system_time),
@@ -105,7 +95,7 @@ impl S3Store {
             let builder = self.client(&object.bucket).get_object().bucket(&object.bucket).key(&object.key);
             builder.set_range(header.clone()).set_expected_bucket_owner(self.owner()).send()
         };
-        let answer = self.send(asked, 0, request).await.map_err(|failure| failure.error)?;
+        let answer = self.send(asked, request).await.map_err(|failure| failure.error)?;
         let length_bytes = answer.content_length().and_then(unsigned);
         if let Some(range) = &range {
             check_range(object, range, answer.content_range(), length_bytes)?;
@@ -116,7 +106,7 @@ impl S3Store {
             etag: answer.e_tag().map(str::to_owned),
             metadata: metadata(answer.metadata()),
         };
-        let chunks = SdkChunks::new((answer.body, length_bytes), (object, action), self.options.stall_limit);
+        let chunks = SdkChunks::new(answer.body, object, action);
         Ok(ObjectBody { info, length_bytes, chunks: Box::new(chunks) })
     }
 
@@ -182,18 +172,13 @@ impl S3Store {
             if length < UNSIGNED_FROM_BYTES && has_checksum {
                 return builder.send().await;
             }
-            let mut settings = aws_sdk_s3::config::Builder::new();
-            if !has_checksum {
-                settings = settings.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
-            }
-            if length < UNSIGNED_FROM_BYTES {
-                return builder.customize().config_override(settings).send().await;
-            }
-            let builder = builder.customize().config_override(settings.timeout_config(bulk_timeouts(length)));
-            if extras.has(Extra::UnsignedBody) { builder.disable_payload_signing() } else { builder }.send().await
+            let builder = builder.customize();
+            let builder = if has_checksum { builder } else { builder.config_override(without_checksums()) };
+            let is_unsigned = length >= UNSIGNED_FROM_BYTES && extras.has(Extra::UnsignedBody);
+            if is_unsigned { builder.disable_payload_signing() } else { builder }.send().await
         };
         loop {
-            match self.send(asked, length, send).await {
+            match self.send(asked, send).await {
                 Ok(_) => return Ok(()),
                 // Someone else is writing the same key: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>.
                 // In the end it is written without the condition: the key says what the contents are.
@@ -208,14 +193,9 @@ impl S3Store {
     }
 }
 
-/// Attempt and read time-outs for a body of this size.
-pub(super) fn bulk_timeouts(bytes: usize) -> TimeoutConfig {
-    let limit = Duration::from_secs(30) + transfer_time(bytes);
-    TimeoutConfig::builder().read_timeout(limit).operation_attempt_timeout(limit).build()
-}
-
-fn transfer_time(bytes: usize) -> Duration {
-    Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
+/// Settings of one request: the SDK adds no checksum that S3 does not ask for.
+pub(super) fn without_checksums() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Builder::new().request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
 }
 
 /// A server that ignores `Range` sends the whole object; its bytes must not be taken for the range's.

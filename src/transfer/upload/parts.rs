@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::earlier::forget;
@@ -19,7 +18,7 @@ use crate::store::{MAX_PARTS, MultipartUpload, PutOutcome, UploadedPart};
 use crate::transfer::PART_BYTES;
 use crate::transfer::buffers::Buffers;
 use crate::transfer::context::LogLevel;
-use crate::transfer::limits::RequestPermit;
+use crate::transfer::limits::{RequestPermit, Room};
 use crate::transfer::tasks::{blocking, finished};
 
 /// How long a cancelled call waits for S3 to drop the parts of an unfinished upload.
@@ -213,11 +212,10 @@ impl Uploader {
         parts: Arc<Parts>,
         number: i32,
         body: Bytes,
-        _held: (Option<OwnedSemaphorePermit>, RequestPermit),
+        _held: (Room, RequestPermit),
     ) -> Result<UploadedPart> {
         let length = body.len() as u64;
         let part = self.store.upload_part(&parts.multipart, number, body).await?;
-        self.limits.report(self.store.as_ref());
         self.count(&parts, length);
         Ok(part)
     }

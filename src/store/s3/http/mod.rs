@@ -32,6 +32,11 @@ pub(super) use trust::Trust;
 
 use crate::error::{ConfigurationError, Error, Result};
 
+/// Idle connections to one host that are kept, and for how long: they go when they are next looked at, which is as often. Each
+/// has a descriptor and a read buffer of up to 400 KiB.
+const IDLE_CONNECTIONS: usize = 128;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
+
 /// Clients of one process. One that was built is kept with its connections.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Clients(Arc<Mutex<BTreeMap<(Trust, Proxies), SharedHttpClient>>>);
@@ -146,8 +151,12 @@ impl Router {
             .with_trust_store(store)
             .build()
             .map_err(|error| Error::InvalidArgument(format!("The TLS configuration can't be used: {error}")))?;
-        let mut connector =
-            Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).proxy_config(proxy);
+        let mut connector = Connector::builder()
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(tls)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .proxy_config(proxy);
         connector.set_connector_settings(Some(self.settings.clone()));
         connector.set_sleep_impl(self.components.sleep_impl());
         Ok(SharedHttpConnector::new(connector.build()))

@@ -52,7 +52,11 @@ impl SelfSigned {
         tcp.set_connect_timeout(settings.connect_timeout());
         let tls =
             HttpsConnectorBuilder::new().with_tls_config(tls(anchors)?).https_only().enable_http1().wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(tls);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(super::IDLE_CONNECTIONS)
+            .pool_idle_timeout(super::IDLE_TIMEOUT)
+            .build(tls);
         Ok(Self { client, read_timeout: settings.read_timeout() })
     }
 }
