@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use rusty_attachments::error::{Error, SourceProblem};
+use rusty_attachments::fs::leases::GoesOn;
 use rusty_attachments::fs::open::{LinkPolicy, SourceRoot};
 use rusty_attachments::fs::target::{Existing, TargetRoot};
 use rusty_attachments::fs::tree::{TreeReader, TreeRoot};
@@ -86,7 +87,7 @@ fn files_below_links_are_looked_at_and_hashed() {
     let tree = Tree::new();
     for links in [LinkPolicy::Follow, LinkPolicy::Confine] {
         let root = TreeRoot::open(&tree.root, links).unwrap();
-        let mut reader = TreeReader::new(&root);
+        let mut reader = TreeReader::new(&root, GoesOn::default());
         for (name, contents) in THROUGH_LINKS {
             let seen = reader.look(name.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(seen.stamp.size_bytes, contents.len() as u64, "{name}");
@@ -111,7 +112,7 @@ fn files_below_links_are_looked_at_and_hashed() {
 fn files_below_links_are_opened_for_an_upload() {
     let tree = Tree::new();
     for links in [LinkPolicy::Follow, LinkPolicy::Confine] {
-        let root = SourceRoot::open(&tree.root, links).unwrap();
+        let root = SourceRoot::open(&tree.root, links, GoesOn::default()).unwrap();
         for (name, contents) in THROUGH_LINKS {
             assert_eq!(read(root.open_file(path(name)).unwrap().file), contents, "{links:?} {name}");
         }
@@ -134,7 +135,7 @@ fn only_what_is_not_there_counts_as_vanished() {
     // As the system says it.
     let not_a_directory = |problem: &SourceProblem| problem.os_error() == Some(20);
     let root = TreeRoot::open(&tree.root, LinkPolicy::Follow).unwrap();
-    let source = SourceRoot::open(&tree.root, LinkPolicy::Follow).unwrap();
+    let source = SourceRoot::open(&tree.root, LinkPolicy::Follow, GoesOn::default()).unwrap();
     for name in [
         "nothing",
         "nothing/f",
@@ -150,7 +151,7 @@ fn only_what_is_not_there_counts_as_vanished() {
         &long,
     ] {
         for problem in [
-            TreeReader::new(&root).look(name.as_bytes()).map(drop).unwrap_err(),
+            TreeReader::new(&root, GoesOn::default()).look(name.as_bytes()).map(drop).unwrap_err(),
             source.open_file(path(name)).map(drop).unwrap_err(),
         ] {
             let Error::SourceFile { problem, .. } = problem else { panic!("{name}: {problem}") };

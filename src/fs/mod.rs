@@ -8,6 +8,7 @@ pub mod directory;
 pub mod glob;
 pub mod glob_component;
 mod glob_set;
+pub mod leases;
 mod leftovers;
 mod naming;
 pub mod open;

@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::beneath::{Links, open_beneath};
+use super::leases::GoesOn;
 use crate::descriptors::patiently;
 use crate::error::{Error, Result, SourceProblem};
 use crate::path::{ManifestPath, PathFormat};
@@ -54,18 +55,19 @@ pub struct SourceRoot {
     directory: OwnedFd,
     path: PathBuf,
     links: LinkPolicy,
+    waits: GoesOn,
 }
 
 impl SourceRoot {
-    /// Opens a root directory. Links on the way to it are followed.
+    /// Opens a root directory. Links on the way to it are followed. Files below it that others hold leases on are waited for.
     ///
     /// # Errors
     /// [`Error::Io`] where it is no directory or can't be opened.
-    pub fn open(path: &Path, links: LinkPolicy) -> Result<Self> {
+    pub fn open(path: &Path, links: LinkPolicy, waits: GoesOn) -> Result<Self> {
         let flags = OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = patiently(|| rustix::fs::open(path, flags, Mode::empty()))
             .map_err(|error| Error::io("open directory", path, error))?;
-        Ok(Self { directory, path: path.to_path_buf(), links })
+        Ok(Self { directory, path: path.to_path_buf(), links, waits })
     }
 
     /// The root as it was given.
@@ -90,39 +92,48 @@ impl SourceRoot {
     pub fn open_file(&self, path: ManifestPath<'_>) -> Result<OpenedFile> {
         path.check(PathFormat::host())?;
         let relative = PathBuf::from(path.to_os_string()?);
-        let opened = open_beneath(self.directory.as_fd(), &relative, READ, Mode::empty(), Links::Refuse);
-        let opened = match opened {
-            Err(Errno::LOOP) => self.open_through_links(&relative)?,
-            other => other.map_err(|error| Error::source_file(self.path.join(&relative), &error.into()))?,
-        };
-        OpenedFile::from_descriptor(opened, &self.path.join(&relative))
+        let full = self.path.join(&relative);
+        let mut has_links = false;
+        let opened = self.waits.open(&full, || {
+            let opened = self.open_beneath(&relative, Links::Refuse);
+            has_links = opened.as_ref().is_err_and(|error| *error == Errno::LOOP);
+            opened
+        });
+        let opened = if has_links { self.open_through_links(&relative, &full)? } else { opened? };
+        OpenedFile::from_descriptor(opened, &full)
     }
 
     /// The slow way, for a path with links in it.
-    fn open_through_links(&self, relative: &Path) -> Result<OwnedFd> {
-        let full = self.path.join(relative);
-        match self.links {
-            LinkPolicy::Follow => open_resolved(&full),
-            LinkPolicy::Confine => open_beneath(self.directory.as_fd(), relative, READ, Mode::empty(), Links::Beneath)
-                .map_err(|error| {
-                    if error == Errno::XDEV {
-                        let problem = SourceProblem::LinkEscapes(self.path.display().to_string());
-                        Error::SourceFile { path: full.clone(), problem }
-                    } else {
-                        Error::source_file(&full, &error.into())
-                    }
-                }),
+    fn open_through_links(&self, relative: &Path, full: &Path) -> Result<OwnedFd> {
+        if self.links == LinkPolicy::Follow {
+            return open_resolved(full, &self.waits);
         }
+        let mut escapes = false;
+        let opened = self.waits.open(full, || {
+            let opened = self.open_beneath(relative, Links::Beneath);
+            escapes = opened.as_ref().is_err_and(|error| *error == Errno::XDEV);
+            opened
+        });
+        if escapes {
+            let problem = SourceProblem::LinkEscapes(self.path.display().to_string());
+            return Err(Error::SourceFile { path: full.to_path_buf(), problem });
+        }
+        opened
+    }
+
+    fn open_beneath(&self, relative: &Path, links: Links) -> rustix::io::Result<OwnedFd> {
+        open_beneath(self.directory.as_fd(), relative, READ, Mode::empty(), links)
     }
 }
 
 impl OpenedFile {
-    /// Opens any file: links are resolved first, and the resolved path is opened without following links.
+    /// Opens any file: links are resolved first, and the resolved path is opened without following links. A file that others hold
+    /// a lease on is waited for.
     ///
     /// # Errors
     /// [`Error::SourceFile`] as for [`SourceRoot::open_file`].
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::from_descriptor(open_resolved(path)?, path)
+    pub fn open(path: &Path, waits: &GoesOn) -> Result<Self> {
+        Self::from_descriptor(open_resolved(path, waits)?, path)
     }
 
     fn from_descriptor(descriptor: OwnedFd, path: &Path) -> Result<Self> {
@@ -191,14 +202,14 @@ impl FileStamp {
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// Resolves all links, then opens the result without following any: a link that is swapped in between is refused.
-fn open_resolved(path: &Path) -> Result<OwnedFd> {
+fn open_resolved(path: &Path, waits: &GoesOn) -> Result<OwnedFd> {
     let fail = |error: &std::io::Error| Error::source_file(path, error);
     let resolved = path.canonicalize().map_err(|error| fail(&error))?;
     let flags = OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = patiently(|| rustix::fs::open("/", flags, Mode::empty())).map_err(|error| fail(&error.into()))?;
     let relative = resolved.strip_prefix("/").unwrap_or(&resolved);
     let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
-    open_beneath(root.as_fd(), relative, READ, Mode::empty(), Links::Refuse).map_err(|error| fail(&error.into()))
+    waits.open(path, || open_beneath(root.as_fd(), relative, READ, Mode::empty(), Links::Refuse))
 }
 
 /// `O_PATH` where there is one: a directory can then be used as a base without the right to list it.

@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::beneath::{Links, open_beneath};
+use super::leases::GoesOn;
 use super::open::{FileStamp, LinkPolicy, OpenedFile};
 use super::read_ahead;
 use crate::descriptors::patiently;
@@ -151,6 +152,7 @@ pub struct TreeReader<'a> {
     folder: Option<(Vec<u8>, Folder)>,
     buffer: Vec<u8>,
     has_helper: bool,
+    waits: GoesOn,
 }
 
 #[derive(Debug)]
@@ -161,10 +163,10 @@ enum Folder {
 }
 
 impl<'a> TreeReader<'a> {
-    /// A reader that has opened nothing yet.
+    /// A reader that has opened nothing yet. Files that others hold leases on are waited for.
     #[must_use]
-    pub const fn new(root: &'a TreeRoot) -> Self {
-        Self { root, folder: None, buffer: Vec::new(), has_helper: false }
+    pub const fn new(root: &'a TreeRoot, waits: GoesOn) -> Self {
+        Self { root, folder: None, buffer: Vec::new(), has_helper: false, waits }
     }
 
     /// The same reader, which hashes a large file with a second thread: for when there are fewer files than processors.
@@ -235,15 +237,18 @@ impl<'a> TreeReader<'a> {
     }
 
     fn open(&mut self, path: &[u8], full: &Path, seen: &SeenFile) -> Result<OwnedFd> {
+        let waits = self.waits.clone();
         if seen.resolved.is_some() {
-            return Ok(OpenedFile::open(full)?.file.into());
+            return Ok(OpenedFile::open(full, &waits)?.file.into());
         }
         let name = full.file_name().unwrap_or_default().to_owned();
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW;
         match self.folder_of(path, full)? {
-            Folder::Open(directory) => patiently(|| rustix::fs::openat(directory, &name, flags, Mode::empty()))
-                .map_err(|error| Error::source_file(full, &error.into())),
-            Folder::Linked => Ok(OpenedFile::open(full)?.file.into()),
+            Folder::Open(directory) => {
+                let open = || patiently(|| rustix::fs::openat(directory.as_fd(), &name, flags, Mode::empty()));
+                waits.open(full, open)
+            }
+            Folder::Linked => Ok(OpenedFile::open(full, &waits)?.file.into()),
         }
     }
 

@@ -205,7 +205,7 @@ impl<'a> Batch<'a> {
         let has_spare_processors = in_parallel::thread_count(usize::MAX) > unknown.len() + 1;
         let Mapped { done, error } = in_parallel::map(
             &unknown,
-            || TreeReader::new(&self.request.survey.root).with_helper(has_spare_processors),
+            || TreeReader::new(&self.request.survey.root, context.goes_on(CANCELLED)).with_helper(has_spare_processors),
             |reader, unit| {
                 let read = self.read(reader, *unit, context)?;
                 if left[self.units[*unit].file].fetch_sub(1, Ordering::Relaxed) == 1 {

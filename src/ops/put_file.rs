@@ -1,10 +1,11 @@
 //! Storing one local file under a key that does not name its contents.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::upload_assets::tell_notices;
 use crate::error::{Error, Result, S3Action};
+use crate::fs::leases::GoesOn;
 use crate::fs::open::OpenedFile;
 use crate::hash::Hasher;
 use crate::store::{ObjectKey, ObjectStore};
@@ -14,6 +15,7 @@ use crate::transfer::tasks::blocking;
 use crate::transfer::upload::{ObjectUpload, OpenSource, Uploader};
 
 const READ_BYTES: usize = 1024 * 1024;
+const CANCELLED: &str = "File upload cancelled.";
 
 /// Stores a file, over whatever is at the key. Links are resolved first.
 ///
@@ -23,9 +25,9 @@ const READ_BYTES: usize = 1024 * 1024;
 /// [`Error::SourceFile`] where the file is missing, no regular file, unreadable, or changes meanwhile; S3's errors.
 pub async fn put_file(store: Arc<dyn ObjectStore>, path: PathBuf, object: ObjectKey, context: &Context) -> Result<()> {
     object.check(S3Action::UploadingFile)?;
-    let source = Arc::new(OneFile(path));
+    let source = Arc::new(OneFile { path, waits: context.goes_on(CANCELLED) });
     let reader = Arc::clone(&source);
-    let (expected, size_bytes) = blocking(move || hash_file(&reader.0)).await?;
+    let (expected, size_bytes) = blocking(move || hash_file(&reader)).await?;
     let limits = Limits::new(store.as_ref(), DEFAULT_BUFFER_BYTES);
     let upload = ObjectUpload {
         object,
@@ -45,21 +47,21 @@ pub async fn put_file(store: Arc<dyn ObjectStore>, path: PathBuf, object: Object
             Ok(())
         }
         Err(Error::S3Service(mut error)) if error.action == S3Action::UploadingFile => {
-            error.message = format!("{} (Failed to upload {})", error.message, source.0.display());
+            error.message = format!("{} (Failed to upload {})", error.message, source.path.display());
             Err(Error::S3Service(error))
         }
         Err(error) => Err(error),
     }
 }
 
-fn hash_file(path: &Path) -> Result<(crate::hash::ContentHash, u64)> {
+fn hash_file(source: &OneFile) -> Result<(crate::hash::ContentHash, u64)> {
     use std::io::Read;
-    let mut opened = OpenedFile::open(path)?;
+    let mut opened = source.open(0)?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut size_bytes = 0;
     loop {
-        let read = opened.file.read(&mut buffer).map_err(|error| Error::source_file(path, &error))?;
+        let read = opened.file.read(&mut buffer).map_err(|error| Error::source_file(&source.path, &error))?;
         if read == 0 {
             return Ok((hasher.finish(), size_bytes));
         }
@@ -68,14 +70,17 @@ fn hash_file(path: &Path) -> Result<(crate::hash::ContentHash, u64)> {
     }
 }
 
-struct OneFile(PathBuf);
+struct OneFile {
+    path: PathBuf,
+    waits: GoesOn,
+}
 
 impl OpenSource for OneFile {
     fn open(&self, _index: usize) -> Result<OpenedFile> {
-        OpenedFile::open(&self.0)
+        OpenedFile::open(&self.path, &self.waits)
     }
 
     fn shown(&self, _index: usize) -> PathBuf {
-        self.0.clone()
+        self.path.clone()
     }
 }

@@ -56,8 +56,9 @@ pub fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> Result<(
     // An empty snapshot has the folder, too.
     target.make_directory(ManifestPath::from_wtf8(DATA.as_bytes()))?;
     let planned = plan(&request.manifest)?;
+    let root = open_root(&request.root, request.links, context.goes_on(CANCELLED))?;
     let job = Job {
-        source: ManifestSource::new(open_root(&request.root, request.links)?, &request.manifest),
+        source: ManifestSource::new(root, &request.manifest),
         algorithm: request.manifest.hash_algorithm.to_string(),
         target,
         context,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::{Error, Result, SourceProblem};
+use crate::fs::leases::GoesOn;
 use crate::fs::open::LinkPolicy;
 use crate::fs::path_list::PathList;
 use crate::fs::tree::{SeenFile, TreeReader, TreeRoot};
@@ -78,7 +79,7 @@ pub fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
     for batch in in_parallel::batches(files.len()) {
         let paths: Vec<&[u8]> = batch.map(|index| files.get(index)).collect();
         let look_at = |reader: &mut TreeReader<'_>, path: &&[u8]| look(reader, path, request.may_vanish, context);
-        seen.append(&mut in_parallel::map(&paths, || TreeReader::new(&root), look_at).all()?);
+        seen.append(&mut in_parallel::map(&paths, || TreeReader::new(&root, GoesOn::default()), look_at).all()?);
     }
     if seen.iter().all(Option::is_some) {
         return Ok(Survey { root, files, seen: seen.into_iter().flatten().collect(), tree: None });

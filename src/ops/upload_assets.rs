@@ -22,6 +22,7 @@ use crate::cache::HashCache;
 use crate::cache::s3_check_cache::{self, S3CheckCache};
 use crate::cache::uploads::UploadRecords;
 use crate::error::{Error, Result, S3Action};
+use crate::fs::leases::GoesOn;
 use crate::fs::open::{LinkPolicy, OpenedFile, SourceRoot};
 use crate::hash::ContentHash;
 use crate::manifest::Manifest;
@@ -171,7 +172,7 @@ async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> 
 
 impl Job {
     fn new(request: &UploadRequest, context: &Context) -> Result<Self> {
-        let root = open_root(&request.root, request.options.links)?;
+        let root = open_root(&request.root, request.options.links, context.goes_on(CANCELLED))?;
         let source = Arc::new(ManifestSource::new(root, &request.manifest));
         let limits = Limits::new(request.store.as_ref(), request.options.buffer_bytes);
         let mut uploader = Uploader::new(Arc::clone(&request.store), limits, context.clone())
@@ -326,8 +327,8 @@ pub async fn put_document(request: &UploadRequest, document: &Document, context:
     }
 }
 
-pub(super) fn open_root(path: &Path, links: LinkPolicy) -> Result<SourceRoot> {
-    SourceRoot::open(path, links).map_err(|error| match error {
+pub(super) fn open_root(path: &Path, links: LinkPolicy, waits: GoesOn) -> Result<SourceRoot> {
+    SourceRoot::open(path, links, waits).map_err(|error| match error {
         // As for a file: without its root it is missing.
         Error::Io { path, source, .. } => Error::source_file(path, &source),
         other => other,

@@ -8,6 +8,7 @@ pub use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
 use crate::error::{Error, Result};
+use crate::fs::leases::GoesOn;
 
 /// Levels of log records, with the numbers of Python's `logging`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,5 +106,12 @@ impl Context {
     /// [`Error::Cancelled`].
     pub fn check_cancelled(&self, text: &str) -> Result<()> {
         if self.cancel.is_cancelled() { Err(Error::Cancelled(text.to_owned())) } else { Ok(()) }
+    }
+
+    /// What waits for a file ask: they end with `text` once the operation should stop.
+    #[must_use]
+    pub fn goes_on(&self, text: &'static str) -> GoesOn {
+        let context = self.clone();
+        GoesOn::unless(move || context.check_cancelled(text))
     }
 }

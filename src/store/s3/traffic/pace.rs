@@ -169,16 +169,16 @@ mod tests {
 
     /// Successes and refusals of each client in so many seconds, where each has one request under way at a time or, while it
     /// has no limit, one every 200 µs, and replies take no time.
-    fn run(clients: usize, allowed: f64, seconds: u64) -> Vec<(u32, u32)> {
+    fn run(clients: u16, allowed: f64, seconds: u32) -> Vec<(u32, u32)> {
         let begin = Instant::now() + Duration::from_secs(100);
         let mut endpoint = Endpoint { per_second: allowed, tokens: 0.0, at: begin };
         let mut rates: Vec<Rate> =
-            (0..clients).map(|client| Rate::new(begin, fastrand::Rng::with_seed(client as u64))).collect();
+            (0..clients).map(|client| Rate::new(begin, fastrand::Rng::with_seed(client.into()))).collect();
         // Clients don't begin at the same moment.
         let mut due: Vec<Instant> =
-            (0..clients).map(|number| begin + Duration::from_millis(number as u64 * 7)).collect();
-        let mut counts = vec![(0, 0); clients];
-        let end = begin + Duration::from_secs(seconds);
+            (0..clients).map(|number| begin + Duration::from_millis(u64::from(number) * 7)).collect();
+        let mut counts = vec![(0, 0); clients.into()];
+        let end = begin + Duration::from_secs(seconds.into());
         loop {
             let (client, now) = due.iter().copied().enumerate().min_by_key(|(_, at)| *at).unwrap();
             if now >= end {
@@ -216,13 +216,13 @@ mod tests {
             (16, 20.0, 300, 0.8, 0.8, 0.25),
         ] {
             let counts = run(clients, allowed, seconds);
-            let all = allowed * seconds as f64;
+            let all = allowed * f64::from(seconds);
             let successes: f64 = counts.iter().map(|count| f64::from(count.0)).sum();
             let refusals: f64 = counts.iter().map(|count| f64::from(count.1)).sum();
             assert!(successes >= used * all, "{successes} of {all}");
             assert!(refusals <= refused * successes, "{refusals} refused of {successes}");
             let least = counts.iter().map(|count| f64::from(count.0)).fold(f64::INFINITY, f64::min);
-            assert!(least >= share * all / clients as f64, "one of {clients} got {least} of {all}: {counts:?}");
+            assert!(least >= share * all / f64::from(clients), "one of {clients} got {least} of {all}: {counts:?}");
         }
     }
 
