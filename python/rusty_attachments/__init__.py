@@ -57,3 +57,7 @@ __all__ = [
     "load_manifest",
     "version",
 ]
+
+# Where the switch is on (`swap.enable`) and this package is what imported the reference, its names are swapped now.
+if "_swap_pending" in globals():
+    globals().pop("_swap_pending")()

@@ -67,12 +67,13 @@ class Deadline:
         }
 
     def start(self, *arguments: object) -> subprocess.Popen:
-        """Begins `deadline ARGUMENTS…`, with everything swapped or nothing."""
+        """Begins `deadline ARGUMENTS…`, in an environment where the switch is on or in one where it is not."""
         DEADLINE.site_packages()
-        program = ["-m", "deadline", *map(str, arguments)]
-        swap = ["-m", "rusty_attachments.swap", "all", "--"] if self.swapped else []
+        python = DEADLINE.python
+        if self.swapped:
+            python = DEADLINE.switched(self.folder.parent / "switched", "deadline")
         return subprocess.Popen(
-            [str(DEADLINE.python), *swap, *program],
+            [str(python), "-m", "deadline", *map(str, arguments)],
             cwd=self.work,
             env=self.environment(),
             stdout=subprocess.PIPE,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import rusty_attachments
@@ -47,6 +50,49 @@ class Environment:
             link.unlink(missing_ok=True)
             link.symlink_to(installed)
         return folder
+
+    def switched(self, folder: Path, program: str) -> Path:
+        """A Python in that folder with these packages and ours, where the switch was turned on once.
+
+        Gives its executable.
+        """
+        if not folder.exists():
+            python = Python(folder, [str(self.our_package()), str(self.site_packages())])
+            python.swap("enable", "--for", program)
+        return folder / "bin" / "python"
+
+
+class Python:
+    """A Python of its own: the packages of other folders, and a folder of packages that nobody else has."""
+
+    def __init__(self, folder: Path, packages: list[str]) -> None:
+        command = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
+        subprocess.run(command, check=True, env=self.environment())
+        self.executable = folder / "bin" / "python"
+        (self.packages,) = folder.glob("lib/python*/site-packages")
+        (self.packages / "others.pth").write_text("".join(f"{package}\n" for package in packages))
+
+    @staticmethod
+    def environment(**changes: str) -> dict[str, str]:
+        """This process's, without what changes packages or the switch."""
+        left_out = ("PYTHONPATH", "DEADLINE_USE_NATIVE", "RUSTY_ATTACHMENTS_SWAP")
+        return {**{name: value for name, value in os.environ.items() if name not in left_out}, **changes}
+
+    def run(self, *arguments: str, status: int = 0, **environment: str) -> str:
+        """What a run prints, to both of its streams."""
+        ended = subprocess.run(
+            [str(self.executable), *arguments],
+            env=self.environment(**environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert ended.returncode == status, ended.stdout
+        return ended.stdout
+
+    def swap(self, *arguments: str, status: int = 0) -> str:
+        """Runs the command of the switch."""
+        return self.run("-m", "rusty_attachments.swap", *arguments, status=status)
 
 
 DEADLINE = Environment("deadline")

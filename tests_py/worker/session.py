@@ -18,9 +18,9 @@ from rusty_attachments.worker import WorkerManifestProperties, write_worker_prop
 PREFIX = "root/prefix"
 STARTED = "1700000000.123456"
 
-#: How a script is run: by the reference alone, by ours alone (as a module, or by its file's path), or by the reference
-#: with names swapped.
-UNSWAPPED, OURS, OUR_FILE = "unswapped", "ours", "our file"
+#: How a script is run: by the reference alone, by ours alone (as a module, or by its file's path), by the
+#: reference in an environment where the switch is on, or by the reference with names swapped.
+UNSWAPPED, OURS, OUR_FILE, SWITCHED = "unswapped", "ours", "our file", "switched"
 
 
 class Session:
@@ -90,6 +90,9 @@ class Session:
             command = [str(agent.PYTHON), str(file), *arguments]
         elif how == UNSWAPPED:
             command = [str(agent.PYTHON), script, *arguments]
+        elif how == SWITCHED:
+            python = agent.ENVIRONMENT.switched(self.folder.parent / "switched", "worker-agent")
+            command = [str(python), script, *arguments]
         else:
             names = [how] if isinstance(how, str) else how
             command = [

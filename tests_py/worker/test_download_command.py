@@ -10,7 +10,7 @@ import agent
 import pytest
 from rusty_attachments import swap
 from rusty_attachments.worker import WorkerManifestProperties, write_worker_properties
-from session import OUR_FILE, OURS, UNSWAPPED, Session, lines, told, tree
+from session import OUR_FILE, OURS, SWITCHED, UNSWAPPED, Session, lines, told, tree
 
 FILES = {
     "scene/main.ma": b"scene" * 100,
@@ -42,7 +42,7 @@ def unswapped(rig_server, tmp_path_factory):
     return lines(done, session), [tree(session.folder / f"assetroot-{number}") for number in range(2)]
 
 
-@pytest.mark.parametrize("how", [*NAMES_OF_DOWNLOAD, "all", OURS, OUR_FILE])
+@pytest.mark.parametrize("how", [*NAMES_OF_DOWNLOAD, "all", OURS, OUR_FILE, SWITCHED])
 def test_every_way_does_what_the_agents_script_does(how, unswapped, tmp_path, rig, rig_bucket):
     session = make(tmp_path, rig, rig_bucket, "session")
     done = session.run("download", how)

@@ -7,7 +7,7 @@ import os
 import shutil
 
 import pytest
-from session import OUR_FILE, OURS, PREFIX, UNSWAPPED, Session, lines, stored, told
+from session import OUR_FILE, OURS, PREFIX, SWITCHED, UNSWAPPED, Session, lines, stored, told
 
 INPUTS = {"scene/main.ma": b"scene" * 100, "renders/old.exr": b"old", "renders/touched.exr": b"before"}
 OUTPUTS = {
@@ -78,7 +78,7 @@ def unswapped(rig_server, folder):
     return lines(done, session), stored(session), told(done, "ja_upload")
 
 
-@pytest.mark.parametrize("how", [*NAMES_OF_UPLOAD, *TOGETHER, "all", OURS, OUR_FILE], ids=str)
+@pytest.mark.parametrize("how", [*NAMES_OF_UPLOAD, *TOGETHER, "all", OURS, OUR_FILE, SWITCHED], ids=str)
 def test_every_way_does_what_the_agents_script_does(how, unswapped, folder, rig):
     session = make(folder, rig, rig.create_bucket("session-bucket"))
     render(session)
