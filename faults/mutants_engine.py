@@ -157,4 +157,46 @@ MUTANTS = (
         "F22",
         "edited, with size and mtime kept",
     ),
+    Mutant(
+        "credentials are renewed as often as they expire",
+        (
+            Edit(
+                "src/store/s3/objects.rs",
+                "        let mut redirected = false;\n        loop {",
+                "        let (mut redirected, mut renewals) = (false, 0);\n        loop {",
+            ),
+            Edit(
+                "src/store/s3/objects.rs",
+                "            if has_others {\n                continue;",
+                "            renewals += u32::from(has_others);\n"
+                "            if has_others && renewals < 2 {\n                continue;",
+            ),
+        ),
+        "F7",
+        "credentials that last a few requests",
+    ),
+    Mutant(
+        "a leased file is waited for",
+        (
+            Edit(
+                "src/fs/leases.rs",
+                "Err(Errno::AGAIN) if attempt < ATTEMPTS => {",
+                "Err(Errno::AGAIN) if attempt > ATTEMPTS => {",
+            ),
+        ),
+        "F29",
+        "a source file that somebody holds a lease on",
+    ),
+    Mutant(
+        "what the SDK repeats counts against the retry budget",
+        (
+            Edit(
+                "src/store/s3/errors.rs",
+                "        if status.is_some() {\n            self.0.note_unclear();\n        }\n",
+                "",
+            ),
+        ),
+        "F2",
+        "a time-out of the endpoint's, for ever",
+    ),
 )

@@ -23,7 +23,8 @@ _REFUSALS = {
         f"{call}=ENOSYS" for call in ("openat2", "statx", "copy_file_range", "renameat2", "getrandom")
     ],
     "a sandbox": [
-        f"{call}=EPERM" for call in ("openat2", "statx", "copy_file_range", "FICLONE", "getrandom")
+        f"{call}=EPERM"
+        for call in ("openat2", "statx", "copy_file_range", "FICLONE", "renameat2", "getrandom")
     ],
     "openat2: EACCES": ["openat2=EACCES"],
     "openat2: EINVAL": ["openat2=EINVAL"],

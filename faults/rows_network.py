@@ -127,6 +127,17 @@ def f2_upload(this: Case) -> None:
     this.expect_error(outcome, this.bucket, "root/")
 
 
+@case("F2", "a time-out of the endpoint's, for ever", patience=60)
+def f2_time_out(this: Case) -> None:
+    contents = small_files(this, 3)
+    manifest = this.store(contents)
+    # The status is none that says "again"; the code is.
+    this.rig.rules(fault("status", "GetObject", status=400, code="RequestTimeout"))
+    outcome = this.run("download", {"RUSTY_ATTACHMENTS_RETRY_SECONDS": "3"}, manifest=manifest)
+    this.check_download(contents, outcome)
+    this.expect_error(outcome, "RequestTimeout", this.bucket)
+
+
 def _unreachable(name: str, endpoint: str) -> None:
     @case("F2", name)
     def unreachable(this: Case) -> None:
@@ -330,6 +341,15 @@ def f7_renewed_download(this: Case) -> None:
 def f7_renewed_upload(this: Case) -> None:
     contents = this.write(small_files(this))
     this.rig.config(token_requests=25)
+    outcome = this.run("submit", new_keys(this))
+    this.check_bucket(contents, outcome, must_succeed=True)
+
+
+@case("F7", "credentials that last a few requests, upload")
+def f7_short_lived_upload(this: Case) -> None:
+    # Most requests that are sent again find that others have used up the new credentials meanwhile.
+    contents = this.write(small_files(this, 60))
+    this.rig.config(token_requests=8)
     outcome = this.run("submit", new_keys(this))
     this.check_bucket(contents, outcome, must_succeed=True)
 
