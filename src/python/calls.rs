@@ -29,10 +29,13 @@ where
     A::Error: Into<PyErr>,
 {
     let arguments = arguments.into_pyobject(callable.py()).map_err(Into::into)?.into_bound();
+    // By an address that the compiler can't see through: pyo3 declares the function without unwinding, and link-time
+    // optimisation would take the guard away with it.
+    let call: Call = std::hint::black_box(PyObject_Call);
     let guard = ParkOnUnwind;
     // SAFETY: the thread is attached, both objects are alive, and keyword arguments may be null.
     #[allow(unsafe_code, reason = "pyo3 declares this function without unwinding")]
-    let result = unsafe { PyObject_Call(callable.as_ptr(), arguments.as_ptr(), std::ptr::null_mut()) };
+    let result = unsafe { call(callable.as_ptr(), arguments.as_ptr(), std::ptr::null_mut()) };
     // Before anything here can panic: only Python's own unwinding parks the thread.
     std::mem::forget(guard);
     // SAFETY: the result is a new reference, or null with an exception set.
@@ -41,6 +44,9 @@ where
         Bound::from_owned_ptr_or_err(callable.py(), result)
     }
 }
+
+type Call =
+    unsafe extern "C-unwind" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut ffi::PyObject) -> *mut ffi::PyObject;
 
 #[allow(unsafe_code, reason = "pyo3 declares this function without unwinding")]
 unsafe extern "C-unwind" {

@@ -17,6 +17,9 @@ const STEP: f64 = 0.7;
 const STEP_OF_LOW_RATE: f64 = 0.05;
 /// What a refusal leaves of it.
 const CUT: f64 = 0.8;
+/// Of so many refusals since the last success each lowers the rate. Where still nothing comes through, the reason is another
+/// than the rate.
+const CUTS_IN_A_ROW: u32 = 4;
 /// Refusals that come together leave this much of what has come through lately…
 const OF_USED: f64 = 0.7;
 /// …where that is at least so many requests a second. Fewer say little.
@@ -88,12 +91,14 @@ struct Rate {
     bucket_since: Instant,
     /// Successes in the bucket before, and in this one.
     buckets: [u32; 2],
+    refused_in_a_row: u32,
     chance: fastrand::Rng,
 }
 
 impl Rate {
     const fn new(now: Instant, chance: fastrand::Rng) -> Self {
-        Self { per_second: None, next: now, last_refusal: now, bucket_since: now, buckets: [0; 2], chance }
+        let buckets = [0; 2];
+        Self { per_second: None, next: now, last_refusal: now, bucket_since: now, buckets, refused_in_a_row: 0, chance }
     }
 
     /// How long the next request has to wait.
@@ -107,6 +112,7 @@ impl Rate {
     fn succeeded(&mut self, now: Instant) {
         self.turn_buckets(now);
         self.buckets[1] += 1;
+        self.refused_in_a_row = 0;
         let used = self.used();
         let Some(per_second) = &mut self.per_second else { return };
         let calm = now.saturating_duration_since(self.last_refusal);
@@ -121,11 +127,15 @@ impl Rate {
     fn refused(&mut self, now: Instant) {
         self.turn_buckets(now);
         self.last_refusal = now;
+        self.refused_in_a_row += 1;
         let Some(per_second) = self.per_second else {
             self.per_second = Some(self.used().max(LOWEST_AT_FIRST) * CUT);
             self.next = now;
             return;
         };
+        if self.refused_in_a_row > CUTS_IN_A_ROW {
+            return;
+        }
         let used = self.used();
         let lowest = if used >= KNOWN_FROM { used * OF_USED } else { LOWEST };
         self.per_second = Some((per_second * CUT).max(lowest.min(per_second)));
@@ -233,6 +243,19 @@ mod tests {
         (0..1000).for_each(|_| rate.succeeded(now));
         (0..100).for_each(|_| rate.refused(now + Duration::from_millis(1)));
         assert_eq!(rate.per_second, Some(4000.0 * OF_USED));
+    }
+
+    #[test]
+    fn refusals_without_any_success_leave_a_rate_that_gets_through_them() {
+        let mut now = Instant::now() + Duration::from_secs(100);
+        let begin = now;
+        let mut rate = Rate::new(now, fastrand::Rng::with_seed(1));
+        // Forty objects, each refused three times before the first succeeds.
+        for _ in 0..120 {
+            now += rate.next(now);
+            rate.refused(now);
+        }
+        assert!(now - begin < Duration::from_secs(40), "{:?}", now - begin);
     }
 
     #[test]
