@@ -25,14 +25,9 @@ MUTANTS = (
                 "Err(error) if is_shortage(error) && attempt < ATTEMPTS => {",
                 "Err(error) if is_shortage(error) && attempt > ATTEMPTS => {",
             ),
-            Edit(
-                "src/transfer/limits.rs",
-                "const DESCRIPTORS_PER_OBJECT: usize = 4;",
-                "const DESCRIPTORS_PER_OBJECT: usize = 1;",
-            ),
         ),
-        "F31",
-        "download, 0 of 64",
+        "F12",
+        "upload: EMFILE at every openat2 of inputs",
     ),
     Mutant(
         "calls of the process take turns",

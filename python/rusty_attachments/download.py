@@ -182,5 +182,5 @@ def _tracker(
 ) -> ProgressTracker:
     manifests = manifests_by_root.values()
     files = sum(len(manifest.paths) for manifest in manifests)
-    size_bytes = sum(manifest.totalSize for manifest in manifests)  # type: ignore[attr-defined]
+    size_bytes = sum(manifest.totalSize for manifest in manifests)
     return new_tracker((files, size_bytes), callback, logger)

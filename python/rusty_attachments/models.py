@@ -117,7 +117,7 @@ class ManifestPathGroup:
     def add_manifest_to_group(self, manifest: BaseAssetManifest) -> None:
         """Appends a manifest's entries. The manifest itself stays as it is."""
         self._append(manifest.hashAlg, manifest.paths)
-        self.total_bytes += manifest.totalSize  # type: ignore[attr-defined] # of every version
+        self.total_bytes += manifest.totalSize
 
     def combine_with_group(self, group: ManifestPathGroup) -> None:
         """Appends another group's entries. The other group stays as it is."""

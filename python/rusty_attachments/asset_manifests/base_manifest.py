@@ -59,11 +59,13 @@ class BaseAssetManifest(Explorable, Related, ABC):
         hashAlg: The algorithm of all its hashes.
         paths: Its files. What a decoder makes behaves as a list and keeps its entries in native columns until they are
             touched.
+        totalSize: The sum of the sizes in bytes, as the manifest gives it.
         manifestVersion: The version of its format.
     """
 
     hashAlg: HashAlgorithm
     paths: list[BaseManifestPath]
+    totalSize: int
     manifestVersion: ManifestVersion
 
     def __init__(self, *, paths: list[BaseManifestPath], hash_alg: HashAlgorithm) -> None:
