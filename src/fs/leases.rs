@@ -99,9 +99,8 @@ mod tests {
     #[test]
     fn a_wait_ends_with_the_operation() {
         static STOPPED: AtomicBool = AtomicBool::new(false);
-        let waits = GoesOn::unless(|| match STOPPED.load(Ordering::Relaxed) {
-            true => Err(Error::Cancelled("stopped".to_owned())),
-            false => Ok(()),
+        let waits = GoesOn::unless(|| {
+            if STOPPED.load(Ordering::Relaxed) { Err(Error::Cancelled("stopped".to_owned())) } else { Ok(()) }
         });
         let stop = |_| STOPPED.store(true, Ordering::Relaxed);
         let error = waits.open_with(Path::new(PATH), leased_for(u32::MAX), stop).unwrap_err();
