@@ -40,7 +40,7 @@ MUTANTS = (
         "a thread that ends with the interpreter is parked",
         (Edit("src/python/calls.rs", "            std::thread::park();\n", "            return;\n"),),
         "P4",
-        "200 ends while a daemon thread",
+        "8 ends while a daemon thread",
     ),
     Mutant(
         "what is no Exception comes out of a session as it is",
