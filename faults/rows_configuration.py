@@ -92,7 +92,7 @@ works(
 )
 
 ROLE = "role_arn = arn:aws:iam::123456789012:role/r\n"
-refused("no such profile", "[profile other]\n", "lightng", AWS_PROFILE="lightng")
+refused("no such profile", "[profile other]\n", "lightng", "there are other", AWS_PROFILE="lightng")
 refused("half a key", "[profile lab]\naws_access_key_id = k\n", "'lab'", "secret", AWS_PROFILE="lab")
 refused(
     "sources in a circle",
