@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._explore import Explorable
 from ._relation import Related
@@ -65,8 +65,10 @@ class BaseAssetManifest(Explorable, Related, ABC):
 
     hashAlg: HashAlgorithm
     paths: list[BaseManifestPath]
-    totalSize: int
     manifestVersion: ManifestVersion
+    if TYPE_CHECKING:
+        # Each version's class has the field; here it would come before others of theirs.
+        totalSize: int
 
     def __init__(self, *, paths: list[BaseManifestPath], hash_alg: HashAlgorithm) -> None:
         self.paths = paths
