@@ -33,9 +33,10 @@ MUTANTS = (
         "calls of the process take turns",
         (
             Edit(
-                "src/python/runtime.rs", "const FEWEST_CALLS: usize = 4;", "const FEWEST_CALLS: usize = 4096;"
+                "src/python/runtime.rs",
+                "const CALLS: Share = Share { each: 16, fewest: 4, most: 64 };",
+                "const CALLS: Share = Share { each: 16, fewest: 4096, most: 4096 };",
             ),
-            Edit("src/python/runtime.rs", "const MOST_CALLS: usize = 64;", "const MOST_CALLS: usize = 4096;"),
         ),
         "F35",
         "1000 downloads",

@@ -77,6 +77,34 @@ impl Permits {
     }
 }
 
+/// What one kind of work may have of something that is limited, such as descriptors.
+#[derive(Debug, Clone, Copy)]
+pub struct Share {
+    /// How much each piece of the work takes.
+    pub each: usize,
+    /// So many pieces may be under way however little is left.
+    pub fewest: usize,
+    /// So many may be however much is left.
+    pub most: usize,
+}
+
+impl Share {
+    /// Permits for what is left.
+    #[must_use]
+    pub fn permits(&self, left: usize) -> Permits {
+        Permits::new(self.of(left))
+    }
+
+    /// As many permits as fit what is left now, beside what those that are taken hold.
+    pub fn fit(&self, permits: &Permits, left: usize) {
+        permits.resize(self.of(left + permits.taken() * self.each));
+    }
+
+    fn of(&self, left: usize) -> usize {
+        (left / self.each).clamp(self.fewest, self.most)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };

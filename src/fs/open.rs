@@ -93,13 +93,10 @@ impl SourceRoot {
         path.check(PathFormat::host())?;
         let relative = PathBuf::from(path.to_os_string()?);
         let full = self.path.join(&relative);
-        let mut has_links = false;
-        let opened = self.waits.open(&full, || {
-            let opened = self.open_beneath(&relative, Links::Refuse);
-            has_links = opened.as_ref().is_err_and(|error| *error == Errno::LOOP);
-            opened
-        });
-        let opened = if has_links { self.open_through_links(&relative, &full)? } else { opened? };
+        let opened = match self.waits.open(|| self.open_beneath(&relative, Links::Refuse))? {
+            Err(Errno::LOOP) => self.open_through_links(&relative, &full)?,
+            other => other.map_err(|error| Error::source_file(&full, &error.into()))?,
+        };
         OpenedFile::from_descriptor(opened, &full)
     }
 
@@ -108,17 +105,14 @@ impl SourceRoot {
         if self.links == LinkPolicy::Follow {
             return open_resolved(full, &self.waits);
         }
-        let mut escapes = false;
-        let opened = self.waits.open(full, || {
-            let opened = self.open_beneath(relative, Links::Beneath);
-            escapes = opened.as_ref().is_err_and(|error| *error == Errno::XDEV);
-            opened
-        });
-        if escapes {
-            let problem = SourceProblem::LinkEscapes(self.path.display().to_string());
-            return Err(Error::SourceFile { path: full.to_path_buf(), problem });
-        }
-        opened
+        self.waits.open(|| self.open_beneath(relative, Links::Beneath))?.map_err(|error| {
+            if error == Errno::XDEV {
+                let problem = SourceProblem::LinkEscapes(self.path.display().to_string());
+                Error::SourceFile { path: full.to_path_buf(), problem }
+            } else {
+                Error::source_file(full, &error.into())
+            }
+        })
     }
 
     fn open_beneath(&self, relative: &Path, links: Links) -> rustix::io::Result<OwnedFd> {
@@ -209,7 +203,8 @@ fn open_resolved(path: &Path, waits: &GoesOn) -> Result<OwnedFd> {
     let root = patiently(|| rustix::fs::open("/", flags, Mode::empty())).map_err(|error| fail(&error.into()))?;
     let relative = resolved.strip_prefix("/").unwrap_or(&resolved);
     let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
-    waits.open(path, || open_beneath(root.as_fd(), relative, READ, Mode::empty(), Links::Refuse))
+    let opened = waits.open(|| open_beneath(root.as_fd(), relative, READ, Mode::empty(), Links::Refuse))?;
+    opened.map_err(|error| fail(&error.into()))
 }
 
 /// `O_PATH` where there is one: a directory can then be used as a base without the right to list it.

@@ -246,7 +246,7 @@ impl<'a> TreeReader<'a> {
         match self.folder_of(path, full)? {
             Folder::Open(directory) => {
                 let open = || patiently(|| rustix::fs::openat(directory.as_fd(), &name, flags, Mode::empty()));
-                waits.open(full, open)
+                waits.open(open)?.map_err(|error| Error::source_file(full, &error.into()))
             }
             Folder::Linked => Ok(OpenedFile::open(full, &waits)?.file.into()),
         }

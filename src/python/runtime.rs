@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use super::panics::catch_quietly;
 use crate::descriptors::Descriptors;
 use crate::ops::upload_assets::Flights;
-use crate::permits::{Permit, Permits};
+use crate::permits::{Permit, Permits, Share};
 use crate::store::s3::S3Shared;
 use crate::threads;
 use crate::transfer::context::CancellationToken;
@@ -39,10 +39,8 @@ const THREADS_PATIENCE: Duration = Duration::from_millis(150);
 
 /// What the runtime needs by itself, and a first connection, file and directory: without these Tokio panics.
 const ENGINE_DESCRIPTORS: usize = 8;
-/// Of the descriptors that are left, one in so many is for a call: its root, its caches, what its configuration is read from.
-const DESCRIPTORS_PER_CALL: usize = 16;
-const FEWEST_CALLS: usize = 4;
-const MOST_CALLS: usize = 64;
+/// Calls under way, of the descriptors that are left: a call has its root, its caches, what its configuration is read from.
+const CALLS: Share = Share { each: 16, fewest: 4, most: 64 };
 /// A call that waits goes on without a permit once no other call has begun for so long: it may be what those that have begun
 /// wait for, where it is made in the callback of one of them.
 const CALL_PATIENCE: Duration = Duration::from_secs(10);
@@ -93,7 +91,7 @@ pub(crate) fn engine() -> PyResult<&'static Engine> {
     // Leaked: threads may use it until the process ends, and a forked child can't join its parent's threads.
     let flights = Flights::default();
     let ending = CancellationToken::new();
-    let calls = Permits::new((left / DESCRIPTORS_PER_CALL).clamp(FEWEST_CALLS, MOST_CALLS));
+    let calls = CALLS.permits(left);
     let calls_begun = AtomicU64::new(0);
     let engine = &*Box::leak(Box::new(Engine { flights, s3, runtime, handle, ending, calls, calls_begun, process }));
     *current = Some(engine);

@@ -4,7 +4,7 @@
 //! somebody who waits for him, however many operations share them. How many requests the endpoint bears at a time is for the
 //! store to find out.
 
-use crate::permits::{Permit, Permits};
+use crate::permits::{Permit, Permits, Share};
 use crate::store::ObjectStore;
 use crate::sync::{Arc, Mutex, OwnedSemaphorePermit, PoisonError, Semaphore};
 
@@ -14,11 +14,9 @@ pub const DEFAULT_BUFFER_BYTES: u64 = 48 * 1024 * 1024;
 const PROCESS_BUFFER_BYTES: u64 = 64 * 1024 * 1024;
 /// The bytes semaphore counts in these, since its permits are 32 bits.
 const BYTES_PER_PERMIT: u64 = 4096;
-/// Of the descriptors that are left, one in so many is for an object under way: besides its file it has a connection, and
-/// perhaps a directory or a file that is cloned.
-const DESCRIPTORS_PER_OBJECT: usize = 4;
-const FEWEST_OBJECTS: usize = 2;
-const MOST_OBJECTS: usize = 512;
+/// Objects under way, of the descriptors that are left: besides its file an object has a connection, and perhaps a directory or
+/// a file that is cloned.
+const OBJECTS: Share = Share { each: 4, fewest: 2, most: 512 };
 
 /// What all operations of a process share. Clones share it.
 #[derive(Debug, Clone)]
@@ -64,7 +62,7 @@ impl Budget {
     pub fn new(descriptors: usize) -> Self {
         let total = byte_permits(PROCESS_BUFFER_BYTES);
         Self(Arc::new(Shared {
-            objects: Permits::new(objects_for(descriptors)),
+            objects: OBJECTS.permits(descriptors),
             bytes: Arc::new(Semaphore::new(total as usize)),
             byte_permits: Mutex::new(total),
         }))
@@ -72,8 +70,7 @@ impl Budget {
 
     /// Takes notice of how many descriptors are left now, beside those of objects under way.
     pub fn fit(&self, descriptors: usize) {
-        let under_way = self.0.objects.taken();
-        self.0.objects.resize(objects_for(descriptors + under_way * DESCRIPTORS_PER_OBJECT));
+        OBJECTS.fit(&self.0.objects, descriptors);
     }
 
     /// The largest share that an operation was promised is what the process has.
@@ -84,10 +81,6 @@ impl Budget {
             *total = permits;
         }
     }
-}
-
-fn objects_for(descriptors: usize) -> usize {
-    (descriptors / DESCRIPTORS_PER_OBJECT).clamp(FEWEST_OBJECTS, MOST_OBJECTS)
 }
 
 fn byte_permits(bytes: u64) -> u32 {

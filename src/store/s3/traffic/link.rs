@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::descriptors::Descriptors;
-use crate::permits::Permits;
+use crate::permits::{Permits, Share};
 
 /// The slowest link that exchanges get time for, in bytes a second: half of 256 kbit/s.
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
@@ -43,11 +43,10 @@ const TURN_BYTES: u64 = 256 * 1024 * 1024;
 const FAIR_SHARES: u64 = 32;
 /// The unsent semaphore counts in these, since its permits are 32 bits.
 const BYTES_PER_PERMIT: u64 = 4096;
-/// Of the descriptors that are left, one in so many is for a connection.
-const DESCRIPTORS_PER_CONNECTION: usize = 4;
-const FEWEST_CONNECTIONS: usize = 2;
 /// The most connections of a process.
 pub(in crate::store::s3) const MOST_CONNECTIONS: usize = 512;
+/// Connections, of the descriptors that are left.
+const CONNECTIONS: Share = Share { each: 4, fewest: 2, most: MOST_CONNECTIONS };
 
 /// The way from this process to all endpoints.
 #[derive(Debug)]
@@ -79,14 +78,13 @@ impl Link {
             rate: AtomicU64::new(0),
             unsent: Arc::new(Semaphore::new(permits(UNSENT_BYTES) as usize)),
             descriptors,
-            connections: Permits::new(connections_for(descriptors.left())),
+            connections: CONNECTIONS.permits(descriptors.left()),
         }
     }
 
     /// Takes notice of how many descriptors are left now, beside those of connections.
     pub(in crate::store::s3) fn fit(&self) {
-        let under_way = self.connections.taken();
-        self.connections.resize(connections_for(self.descriptors.left() + under_way * DESCRIPTORS_PER_CONNECTION));
+        CONNECTIONS.fit(&self.connections, self.descriptors.left());
     }
 
     /// The right to have one connection busy.
@@ -107,10 +105,6 @@ impl Link {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-fn connections_for(descriptors: usize) -> usize {
-    (descriptors / DESCRIPTORS_PER_CONNECTION).clamp(FEWEST_CONNECTIONS, MOST_CONNECTIONS)
 }
 
 fn permits(bytes: u64) -> u32 {
