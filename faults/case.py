@@ -174,9 +174,14 @@ class Case:
     # -- running -------------------------------------------------------------------------------------------------
 
     def start(
-        self, verb: str, environment: Optional[dict[str, str]] = None, **specification: Any
+        self,
+        verb: str,
+        environment: Optional[dict[str, str]] = None,
+        side: Optional[Side] = None,
+        **specification: Any,
     ) -> subprocess.Popen:
-        """The verb in a process of its own."""
+        """The verb in a process of its own, of the side that is put to the test or of another one."""
+        side = side or self.side
         settings = {
             "verb": verb,
             "bucket": self.bucket,
@@ -188,7 +193,7 @@ class Case:
         script = Path(__file__).with_name("verbs.py")
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return subprocess.Popen(
-            [*self.wrapper, self.side.python, str(script), self.side.package, json.dumps(settings)],
+            [*self.wrapper, side.python, str(script), side.package, json.dumps(settings)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

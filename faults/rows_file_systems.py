@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from case import MIB, NOT_RUN, Case, case, end_all, row
+from rig.leases import lease
 
 row("F23", "`close`, `fsync` or a late `write` says EDQUOT, ENOSPC, EIO")
 row("F26", "two hosts on one directory; locks refused or granted to everybody")
@@ -374,33 +375,12 @@ def _twins(this: Case) -> dict[str, bytes]:
     return {"v003": body, "latest": body}
 
 
-#: Holds a write lease on a file, and gives it up two seconds after somebody has asked for the file.
-_LEASE = """
-import fcntl, os, signal, sys, time
-asked = []
-signal.signal(signal.SIGIO, lambda *_: asked.append(True))
-file = os.open(sys.argv[1], os.O_RDWR)
-fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-print("held", flush=True)
-while not asked:
-    time.sleep(0.01)
-time.sleep(2)
-fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-"""
-
-
 @case("F29", "a source file that somebody holds a lease on")
 def f29_lease(this: Case) -> None:
     contents = this.write({"leased": this.bytes(10_000), "other": this.bytes(100)})
-    command = [sys.executable, "-c", _LEASE, str(this.root / "leased")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
-        try:
-            this.surprise_unless(holder.stdout.readline() == "held\n", "leases can't be had here")
-            outcome = this.run("submit")
-            this.check_bucket(contents, outcome, must_succeed=True)
-            this.surprise_unless(holder.wait(10) == 0, "nobody has asked for the file")
-        finally:
-            holder.kill()
+    with lease(this.root / "leased", for_s=2):
+        outcome = this.run("submit")
+    this.check_bucket(contents, outcome, must_succeed=True)
 
 
 if _HAS_STRACE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from case import MIB, Case, case
+from case import MIB, Case, Side, case, end_all
 from rows_network import fault, small_files
 
 # -- F31 ---------------------------------------------------------------------------------------------------------
@@ -105,6 +105,28 @@ def f35_one_throttled(this: Case) -> None:
     _refused(this, len(contents), 0.3)
     # At 500 a second this takes 6 s: 0.9 of what is allowed, and the interpreter's start.
     this.surprise_unless(outcome.seconds <= 6 / 0.9 + 3, f"it took {outcome.seconds:.1f} s instead of 6")
+
+
+@case("F35", "beside the reference under a limit of 500 requests a second", quick=False, patience=300)
+def f35_beside_the_reference(this: Case) -> None:
+    contents = small_files(this, 3_000, size=200)
+    manifest = this.store(contents)
+    this.rig.config(log=True)
+    this.rig.rules(fault("status", "GetObject", "*/Data/*", status=503, above_per_second=500))
+    reference = Side("deadline.job_attachments", this.side.python)
+    theirs_at, ours_at = this.target / "theirs", this.target / "ours"
+    beside = this.start("download", side=reference, manifest=manifest, target=str(theirs_at))
+    outcome = this.run("download", manifest=manifest, target=str(ours_at))
+    log = this.rig.log()
+    end_all(beside)
+    this.check_download(contents, outcome, must_succeed=True, target=ours_at)
+    theirs = [entry for entry in log if "Boto3" in (entry["user_agent"] or "")]
+    refused = sum(entry["status"] == 503 for entry in theirs)
+    # What it asks for is little, and it gets that.
+    this.surprise_unless(
+        bool(theirs) and refused <= 0.3 * len(theirs), f"{refused} of its {len(theirs)} requests were refused"
+    )
+    _refused(this, len(contents), 0.3)
 
 
 @case("F35", "16 clients under a limit of 20 requests a second", quick=False, patience=300)

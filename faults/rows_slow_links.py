@@ -117,30 +117,21 @@ def _files(this: Case, count: int, size: int) -> dict[str, bytes]:
     return {f"folder {number % 7}/frame {number}.exr": this.bytes(size) for number in range(count)}
 
 
-def _judge(
-    this: Case, link: Link, outcome: Outcome, moved: int, seconds: float, share: float = _SHARE
-) -> None:
+def _judge(this: Case, link: Link, outcome: Outcome, moved: int, seconds: float) -> None:
     """Everything moved once, at nearly the link's rate."""
     reached = moved / (seconds * link.kbit * 125 * _PAYLOAD)
     this.surprise_unless(
-        not outcome.ok or reached >= share,
+        not outcome.ok or reached >= _SHARE,
         f"{reached:.2f} of the link's rate were used: {moved} bytes in {seconds:.1f} s",
     )
 
 
-def upload(
-    this: Case,
-    link: Link,
-    count: int,
-    size: int,
-    share: float = _SHARE,
-    environment: Optional[dict[str, str]] = None,
-) -> None:
+def upload(this: Case, link: Link, count: int, size: int) -> None:
     """Uploads over the link; no body is sent twice."""
     contents = this.write(_files(this, count, size))
     link.begin()
     start = time.monotonic()
-    outcome = this.run("submit", environment)
+    outcome = this.run("submit")
     seconds = time.monotonic() - start
     link.end()
     stats = this.rig.stats()
@@ -153,10 +144,10 @@ def upload(
         stats["bytes_in"] <= count * size + 64 * 1024, f"{stats['bytes_in']} bytes came in for {count * size}"
     )
     # The interpreter's start and the hashing are not the link's.
-    _judge(this, link, outcome, count * size, seconds - _start_up(outcome, seconds), share)
+    _judge(this, link, outcome, count * size, seconds - _start_up(seconds))
 
 
-def download(this: Case, link: Link, count: int, size: int, share: float = _SHARE) -> None:
+def download(this: Case, link: Link, count: int, size: int) -> None:
     """Downloads over the link; each range is asked for once."""
     contents = _files(this, count, size)
     manifest = this.store(contents)
@@ -169,10 +160,10 @@ def download(this: Case, link: Link, count: int, size: int, share: float = _SHAR
     parts = -(-size // (8 * MIB)) * count
     asked = this.rig.count("GetObject")
     this.surprise_unless(asked == parts, f"{asked} requests for {parts} bodies")
-    _judge(this, link, outcome, count * size, seconds - _start_up(outcome, seconds), share)
+    _judge(this, link, outcome, count * size, seconds - _start_up(seconds))
 
 
-def _start_up(outcome: Outcome, seconds: float) -> float:
+def _start_up(seconds: float) -> float:
     """What of the time passed before the first request: the interpreter's start, at the most two seconds."""
     return min(2.0, seconds / 10)
 
@@ -200,7 +191,7 @@ def f24_slowest_large(this: Case, link: Link) -> None:
 @on_a_link("upload of 64 × 1 MiB at 40 Mbit/s, replies after 300 ms", 40_000, quick=True)
 def f24_far(this: Case, link: Link) -> None:
     this.rig.config(delay_ms=300)
-    upload(this, link, 64, MIB, share=0.7)
+    upload(this, link, 64, MIB)
 
 
 @on_a_link("upload of 24 × 1 MiB at 12 Mbit/s with bursts of loss", 12_000, quick=True)
@@ -227,7 +218,7 @@ def f24_download_many(this: Case, link: Link) -> None:
 
 @on_a_link("download of one file of 32 MiB at 40 Mbit/s", 40_000, quick=True)
 def f24_download_large(this: Case, link: Link) -> None:
-    download(this, link, 1, 32 * MIB, share=0.7)
+    download(this, link, 1, 32 * MIB)
 
 
 if os.geteuid() != 0:
