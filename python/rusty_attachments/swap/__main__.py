@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from . import SwapError, SwapStatus, disable, enable, install, status
-from ._names import PROGRAMS
-from ._switch import is_known_reference
+from ._names import KNOWN_VERSIONS, PROGRAMS
 
 _EXAMPLES = """
 for every program of this Python:
@@ -66,7 +65,7 @@ def main(arguments: Optional[list[str]] = None) -> None:
 def _text(told: SwapStatus) -> str:
     """A status for people."""
     reference = told.reference_version or "not installed"
-    if told.reference_version and not is_known_reference(told.reference_version):
+    if told.reference_version and told.reference_version not in KNOWN_VERSIONS:
         reference += " (not tested with: nothing is swapped)"
     environment = ", ".join(f"{name}={value}" for name, value in told.environment.items())
     lines = [

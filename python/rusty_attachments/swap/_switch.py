@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional, Union
 
 from .._version import __version__
 from ._install import SwapError, check_names, swapped_names
-from ._names import KNOWN_VERSIONS, PROGRAMS
+from ._names import PROGRAMS
 
 PTH_NAME = "rusty_attachments_swap.pth"
 CONFIG_NAME = "rusty_attachments_swap.json"
@@ -66,9 +66,7 @@ def enable(
     wanted = check_names(PROGRAMS[program] if names is None else names)
     if not wanted:
         raise SwapError("No name was given to swap")
-    folder = _folder(target)
-    pth, config = folder / PTH_NAME, folder / CONFIG_NAME
-    _refuse_foreign(pth, config)
+    pth, config = _files(target)
     text = json.dumps({"made_by": _MADE_BY, "version": __version__, "names": wanted}, indent=2)
     # The names first: the other file is what switches.
     _write(config, text + "\n")
@@ -86,9 +84,7 @@ def disable(target: Optional[Union[str, os.PathLike[str]]] = None) -> SwapStatus
         SwapError: One of the files was not made by `enable`; nothing was removed.
         OSError: The folder can't be written to.
     """
-    folder = _folder(target)
-    pth, config = folder / PTH_NAME, folder / CONFIG_NAME
-    _refuse_foreign(pth, config)
+    pth, config = _files(target)
     pth.unlink(missing_ok=True)
     config.unlink(missing_ok=True)
     return status(target)
@@ -100,13 +96,11 @@ def status(target: Optional[Union[str, os.PathLike[str]]] = None) -> SwapStatus:
     Raises:
         SwapError: The files are there and can't be read, or were not made by `enable`.
     """
-    folder = _folder(target)
-    pth, config = folder / PTH_NAME, folder / CONFIG_NAME
-    _refuse_foreign(pth, config)
-    names: tuple[str, ...] = tuple(_read(config)["names"]) if config.exists() else ()
+    pth, config = _files(target)
+    names = _names_in(config)
     variables = ("DEADLINE_USE_NATIVE", "RUSTY_ATTACHMENTS_SWAP")
     return SwapStatus(
-        folder=str(folder),
+        folder=str(pth.parent),
         enabled=pth.exists() and bool(names),
         names=names,
         environment={name: os.environ[name] for name in variables if name in os.environ},
@@ -116,16 +110,16 @@ def status(target: Optional[Union[str, os.PathLike[str]]] = None) -> SwapStatus:
     )
 
 
-def is_known_reference(version: Optional[str]) -> bool:
-    """Whether names of this version of the reference are swapped."""
-    return version in KNOWN_VERSIONS
-
-
-def _folder(target: Optional[Union[str, os.PathLike[str]]]) -> Path:
+def _files(target: Optional[Union[str, os.PathLike[str]]]) -> tuple[Path, Path]:
+    """The two files of the switch, which are there and ours or are not there."""
     folder = Path(sysconfig.get_path("purelib") if target is None else target).absolute()
     if not folder.is_dir():
         raise SwapError(f"There is no folder '{folder}'")
-    return folder
+    pth, config = folder / PTH_NAME, folder / CONFIG_NAME
+    if pth.exists() and f"made_by {_MADE_BY}" not in pth.read_text(encoding="utf-8", errors="replace"):
+        raise SwapError(f"'{pth}' is not a file that `enable` has made: it is left as it is")
+    _names_in(config)
+    return pth, config
 
 
 def _pth_text(config: Path) -> str:
@@ -139,14 +133,10 @@ def _pth_text(config: Path) -> str:
     )
 
 
-def _refuse_foreign(pth: Path, config: Path) -> None:
-    if pth.exists() and f"made_by {_MADE_BY}" not in pth.read_text(encoding="utf-8", errors="replace"):
-        raise SwapError(f"'{pth}' is not a file that `enable` has made: it is left as it is")
-    if config.exists():
-        _read(config)
-
-
-def _read(config: Path) -> dict[str, list[str]]:
+def _names_in(config: Path) -> tuple[str, ...]:
+    """The names in the file that `enable` has made; none where there is no file."""
+    if not config.exists():
+        return ()
     try:
         read = json.loads(config.read_text(encoding="utf-8"))
         is_ours = read["made_by"] == _MADE_BY and all(isinstance(name, str) for name in read["names"])
@@ -154,7 +144,7 @@ def _read(config: Path) -> dict[str, list[str]]:
         raise SwapError(f"'{config}' can't be read: {error}") from error
     if not is_ours:
         raise SwapError(f"'{config}' is not a file that `enable` has made: it is left as it is")
-    return {"names": read["names"]}
+    return tuple(read["names"])
 
 
 def _write(path: Path, text: str) -> None:
