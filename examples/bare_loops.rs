@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rusty_attachments::hash::Hasher;
+use rusty_attachments::Hasher;
 
 /// What is moved at a time: stays in a core's own cache.
 const BLOCK_BYTES: usize = 256 * 1024;

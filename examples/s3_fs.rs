@@ -2,6 +2,8 @@
 //!
 //! `s3_fs FOLDER [PORT]` prints its address and serves until its standard input closes. Keys: `test` / `testsecret`.
 
+#![allow(unreachable_pub, reason = "a module of the tests has it, too")]
+
 #[path = "../tests_rs/s3s_server.rs"]
 mod s3s_server;
 

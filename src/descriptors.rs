@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The limits of the process, as they were found.
 #[derive(Debug, Clone, Copy)]
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     /// The soft limit before it was raised.
     found: usize,
     /// The soft limit now.
@@ -36,7 +36,7 @@ pub struct Descriptors {
 impl Descriptors {
     /// The limits of this process. The first call raises the soft one, where the hard one allows it.
     #[must_use]
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         // A forked process has its parent's limits.
         static LIMITS: OnceLock<Descriptors> = OnceLock::new();
         *LIMITS.get_or_init(Self::raise)
@@ -58,7 +58,7 @@ impl Descriptors {
 
     /// How many this crate may use now beside what is open.
     #[must_use]
-    pub fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.left_beside(in_use().unwrap_or(ASSUMED_IN_USE))
     }
 
@@ -82,7 +82,7 @@ fn in_use() -> Option<usize> {
 
 /// Whether a call failed because the process, or the system, has no free descriptor.
 #[must_use]
-pub fn is_shortage(error: Errno) -> bool {
+pub(crate) fn is_shortage(error: Errno) -> bool {
     matches!(error, Errno::MFILE | Errno::NFILE)
 }
 
@@ -91,7 +91,7 @@ pub fn is_shortage(error: Errno) -> bool {
 ///
 /// # Errors
 /// The call's; `EMFILE` or `ENFILE` once ten seconds brought no free descriptor.
-pub fn patiently<T>(open: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+pub(crate) fn patiently<T>(open: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
     with_pauses(open, std::thread::sleep)
 }
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// The action of the [`Error::Io`] for a directory that files should have been downloaded to. The reference raises a plain
 /// `OSError` for it, with advice.
-pub const CREATE_DOWNLOAD_DIRECTORY: &str = "create download directory";
+pub(crate) const CREATE_DOWNLOAD_DIRECTORY: &str = "create download directory";
 
 /// The crate's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -4,7 +4,7 @@
 
 /// A file system location of a storage profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileSystemLocation {
+pub(crate) struct FileSystemLocation {
     /// Its path as the profile gives it (WTF-8).
     pub path: Vec<u8>,
     /// Its name.
@@ -13,7 +13,7 @@ pub struct FileSystemLocation {
 
 /// `os.path.normpath(Path(path).absolute())`: absolute, without empty components, `.` and `..`, by text alone.
 #[must_use]
-pub fn absolute(path: &[u8], current_directory: &[u8]) -> Vec<u8> {
+pub(crate) fn absolute(path: &[u8], current_directory: &[u8]) -> Vec<u8> {
     let mut out: Vec<&[u8]> = Vec::new();
     let start = if path.first() == Some(&b'/') { &b""[..] } else { current_directory };
     for part in start.split(|byte| *byte == b'/').chain(path.split(|byte| *byte == b'/')) {
@@ -32,13 +32,13 @@ pub fn absolute(path: &[u8], current_directory: &[u8]) -> Vec<u8> {
 
 /// Whether `path` is `folder` or below it; both absolute and normalised.
 #[must_use]
-pub fn is_below(path: &[u8], folder: &[u8]) -> bool {
+pub(crate) fn is_below(path: &[u8], folder: &[u8]) -> bool {
     below(path, folder).is_some()
 }
 
 /// `path` relative to `folder`, or `None` where it is not below it. The folder itself gives an empty path.
 #[must_use]
-pub fn below<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn below<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     let folder = folder.strip_suffix(b"/").unwrap_or(folder);
     match path.strip_prefix(folder)? {
         [] => Some(&[]),
@@ -49,7 +49,7 @@ pub fn below<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
 
 /// The deepest folder that all paths have in common; one path alone gives itself. `None` without paths.
 #[must_use]
-pub fn common_path<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
+pub(crate) fn common_path<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
     let mut paths = paths.into_iter();
     let mut common = paths.next()?;
     for path in paths {
@@ -64,7 +64,7 @@ pub fn common_path<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<
 /// Which of the locations a path belongs to: of those above it (`is_above`), the one with the longest path; of equals the
 /// first.
 #[must_use]
-pub fn most_specific(
+pub(crate) fn most_specific(
     locations: &[FileSystemLocation],
     is_above: impl Fn(&FileSystemLocation) -> bool,
 ) -> Option<&FileSystemLocation> {
@@ -79,7 +79,7 @@ pub fn most_specific(
 
 /// The reference's message about inputs that can't be submitted; both lists sorted.
 #[must_use]
-pub fn misconfigured_text(missing: &[String], directories: &[String]) -> String {
+pub(crate) fn misconfigured_text(missing: &[String], directories: &[String]) -> String {
     let mut text =
         "Job submission contains missing input files or directories specified as files. All inputs must exist \
         and be classified properly."

@@ -103,20 +103,20 @@ pub fn hash_bytes(bytes: &[u8]) -> ContentHash {
 
 /// A hash of 64 bits for tables in memory; it names nothing.
 #[must_use]
-pub fn quick_hash(bytes: &[u8]) -> u64 {
+pub(crate) fn quick_hash(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
 /// 32 lower-case hex digits.
 #[must_use]
-pub fn hex(bytes: [u8; 16]) -> String {
+pub(crate) fn hex(bytes: [u8; 16]) -> String {
     let mut text = String::with_capacity(32);
     push_hex(&mut text, bytes);
     text
 }
 
 /// Appends 32 lower-case hex digits.
-pub fn push_hex(out: &mut String, bytes: [u8; 16]) {
+pub(crate) fn push_hex(out: &mut String, bytes: [u8; 16]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         out.push(char::from(DIGITS[usize::from(byte >> 4)]));
@@ -126,13 +126,13 @@ pub fn push_hex(out: &mut String, bytes: [u8; 16]) {
 
 /// The 16 bytes of exactly 32 lower-case hex digits, else `None`.
 #[must_use]
-pub fn parse_hex(text: &str) -> Option<[u8; 16]> {
+pub(crate) fn parse_hex(text: &str) -> Option<[u8; 16]> {
     parse_hex_bytes(text.as_bytes())
 }
 
 /// As [`parse_hex`], of bytes.
 #[must_use]
-pub fn parse_hex_bytes(text: &[u8]) -> Option<[u8; 16]> {
+pub(crate) fn parse_hex_bytes(text: &[u8]) -> Option<[u8; 16]> {
     let digits: &[u8; 32] = text.try_into().ok()?;
     let mut bytes = [0; 16];
     let mut all = 0;

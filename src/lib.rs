@@ -9,29 +9,42 @@
 //! 5. use cases: [`ops`], one verb a file
 //! 6. shell: `python` (feature `python`), the only code that names `pyo3`
 
-pub mod descriptors;
-pub mod error;
-pub mod hash;
-pub mod path;
-pub mod permits;
+#![cfg_attr(
+    not(feature = "python"),
+    allow(dead_code, unused_imports, reason = "the Python face uses more than the Rust API shows")
+)]
+
+mod descriptors;
+mod error;
+mod hash;
+mod path;
+mod permits;
 mod sync;
 mod threads;
 
-pub mod grouping;
-pub mod manifest;
-pub mod path_mapping;
-pub mod settings;
-pub mod worker;
+mod grouping;
+mod manifest;
+mod path_mapping;
+mod settings;
+mod worker;
 
-pub mod cache;
-pub mod fs;
-pub mod store;
+mod cache;
+mod fs;
+mod store;
 
-pub mod transfer;
+mod transfer;
 
-pub mod ops;
+mod ops;
 
 #[cfg(feature = "python")]
 mod python;
 
+// The integration tests are modules of the crate's own test binary: they test what is private, too.
+#[cfg(test)]
+extern crate self as rusty_attachments;
+#[cfg(test)]
+#[path = "../tests_rs/main.rs"]
+mod tests_rs;
+
 pub use error::{Error, Result};
+pub use hash::{ContentHash, HashAlgorithm, Hasher, hash_bytes};

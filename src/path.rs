@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// Whose rules a path follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PathFormat {
+pub(crate) enum PathFormat {
     /// `/` separates; a drive letter and a backslash are ordinary characters.
     Posix,
     /// `\` and `/` separate; drive letters and UNC prefixes exist.
@@ -22,7 +22,7 @@ pub enum PathFormat {
 impl PathFormat {
     /// The format of the machine that this runs on.
     #[must_use]
-    pub const fn host() -> Self {
+    pub(crate) const fn host() -> Self {
         if cfg!(windows) { Self::Windows } else { Self::Posix }
     }
 }
@@ -64,36 +64,36 @@ pub enum PathProblem {
 
 /// A borrowed manifest path: WTF-8 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ManifestPath<'a>(&'a [u8]);
+pub(crate) struct ManifestPath<'a>(&'a [u8]);
 
 impl<'a> ManifestPath<'a> {
     /// Takes bytes that are known to be WTF-8, as the manifest decoder and the Python boundary make them.
     #[must_use]
-    pub const fn from_wtf8(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn from_wtf8(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
     /// The WTF-8 bytes.
     #[must_use]
-    pub const fn as_bytes(self) -> &'a [u8] {
+    pub(crate) const fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 
     /// The path for messages: lone surrogates show as U+FFFD.
     #[must_use]
-    pub fn display(self) -> String {
+    pub(crate) fn display(self) -> String {
         String::from_utf8_lossy(self.0).into_owned()
     }
 
     /// The components, without empty ones and `.` (as `pathlib` drops them).
     #[must_use]
-    pub fn components(self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+    pub(crate) fn components(self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".")
     }
 
     /// Whether the path begins at the top of the host's file system instead of at a root.
     #[must_use]
-    pub fn is_absolute(self) -> bool {
+    pub(crate) fn is_absolute(self) -> bool {
         self.0.first() == Some(&b'/')
     }
 
@@ -101,13 +101,13 @@ impl<'a> ManifestPath<'a> {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] with the reason.
-    pub fn check(self, format: PathFormat) -> Result<()> {
+    pub(crate) fn check(self, format: PathFormat) -> Result<()> {
         self.problem(format).map_or(Ok(()), |problem| Err(Error::PathOutsideRoot { path: self.display(), problem }))
     }
 
     /// Why the path can't be used below a root, if it can't. Links are another matter: opens see to them.
     #[must_use]
-    pub fn problem(self, format: PathFormat) -> Option<PathProblem> {
+    pub(crate) fn problem(self, format: PathFormat) -> Option<PathProblem> {
         let bytes = self.0;
         if bytes.contains(&0) {
             return Some(PathProblem::Nul);
@@ -136,7 +136,7 @@ impl<'a> ManifestPath<'a> {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] where no file can have this name.
-    pub fn to_os_string(self) -> Result<OsString> {
+    pub(crate) fn to_os_string(self) -> Result<OsString> {
         os_string_from_wtf8(self.0)
             .ok_or_else(|| Error::PathOutsideRoot { path: self.display(), problem: PathProblem::Surrogate })
     }
@@ -178,7 +178,7 @@ fn is_windows_device(component: &[u8]) -> bool {
 ///
 /// It differs from code point order where a character above U+FFFF meets one in U+E000…U+FFFF.
 #[must_use]
-pub fn compare_utf16(left: &[u8], right: &[u8]) -> Ordering {
+pub(crate) fn compare_utf16(left: &[u8], right: &[u8]) -> Ordering {
     let at = common_length(left, right);
     if at == left.len().min(right.len()) {
         return left.len().cmp(&right.len());
@@ -210,7 +210,7 @@ const fn is_boundary(byte: u8) -> bool {
 }
 
 /// The UTF-16 code units of WTF-8 text.
-pub fn utf16_units(bytes: &[u8]) -> impl Iterator<Item = u16> {
+pub(crate) fn utf16_units(bytes: &[u8]) -> impl Iterator<Item = u16> {
     code_points(bytes).flat_map(|point| {
         let (first, second) = split_units(point);
         std::iter::once(first).chain(second)
@@ -220,7 +220,7 @@ pub fn utf16_units(bytes: &[u8]) -> impl Iterator<Item = u16> {
 /// One or two UTF-16 code units for a code point, lone surrogates included.
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "both arms fit 16 bits by the range checks")]
-pub const fn split_units(point: u32) -> (u16, Option<u16>) {
+pub(crate) const fn split_units(point: u32) -> (u16, Option<u16>) {
     if point < 0x1_0000 {
         (point as u16, None)
     } else {
@@ -230,7 +230,7 @@ pub const fn split_units(point: u32) -> (u16, Option<u16>) {
 }
 
 /// The code points of WTF-8 text, lone surrogates included.
-pub fn code_points(bytes: &[u8]) -> impl Iterator<Item = u32> {
+pub(crate) fn code_points(bytes: &[u8]) -> impl Iterator<Item = u32> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         let (point, length) = first_code_point(rest)?;
@@ -241,7 +241,7 @@ pub fn code_points(bytes: &[u8]) -> impl Iterator<Item = u32> {
 
 /// The first code point of WTF-8 text and its length in bytes.
 #[must_use]
-pub fn first_code_point(bytes: &[u8]) -> Option<(u32, usize)> {
+pub(crate) fn first_code_point(bytes: &[u8]) -> Option<(u32, usize)> {
     let first = *bytes.first()?;
     let tail = |index: usize| u32::from(bytes.get(index).copied().unwrap_or(0x80) & 0x3F);
     let lead = u32::from(first);
@@ -254,7 +254,7 @@ pub fn first_code_point(bytes: &[u8]) -> Option<(u32, usize)> {
 }
 
 /// Appends a code point, a lone surrogate too, as WTF-8.
-pub fn push_code_point(out: &mut Vec<u8>, point: u32) {
+pub(crate) fn push_code_point(out: &mut Vec<u8>, point: u32) {
     if let Some(character) = char::from_u32(point) {
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     } else {
@@ -281,7 +281,7 @@ fn unescape_surrogates(bytes: &[u8]) -> Option<std::borrow::Cow<'_, [u8]>> {
 
 /// WTF-8 text for POSIX bytes: bytes that are no UTF-8 become U+DC80…U+DCFF, one each, as `os.fsdecode` makes them.
 #[must_use]
-pub fn escape_bytes(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn escape_bytes(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         out.extend_from_slice(chunk.valid().as_bytes());
@@ -295,7 +295,7 @@ pub fn escape_bytes(bytes: &[u8]) -> Vec<u8> {
 /// A host path for WTF-8 text, or `None` where no file can have this name.
 #[must_use]
 #[cfg(unix)]
-pub fn os_string_from_wtf8(bytes: &[u8]) -> Option<OsString> {
+pub(crate) fn os_string_from_wtf8(bytes: &[u8]) -> Option<OsString> {
     use std::os::unix::ffi::OsStringExt;
     unescape_surrogates(bytes).map(|bytes| OsString::from_vec(bytes.into_owned()))
 }
@@ -303,7 +303,7 @@ pub fn os_string_from_wtf8(bytes: &[u8]) -> Option<OsString> {
 /// WTF-8 text for a host path.
 #[must_use]
 #[cfg(unix)]
-pub fn wtf8_from_os_str(path: &OsStr) -> Vec<u8> {
+pub(crate) fn wtf8_from_os_str(path: &OsStr) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;
     escape_bytes(path.as_bytes())
 }

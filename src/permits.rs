@@ -4,7 +4,7 @@ use crate::sync::{Arc, Mutex, MutexGuard, OwnedSemaphorePermit, PoisonError, Sem
 
 /// A number of permits, given out in the order in which they were asked for. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Permits(Arc<Inner>);
+pub(crate) struct Permits(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -23,7 +23,7 @@ struct Size {
 
 /// One permit. It goes back when it is dropped.
 #[derive(Debug)]
-pub struct Permit {
+pub(crate) struct Permit {
     permit: Option<OwnedSemaphorePermit>,
     home: Permits,
 }
@@ -31,33 +31,33 @@ pub struct Permit {
 impl Permits {
     /// This many permits.
     #[must_use]
-    pub fn new(permits: usize) -> Self {
+    pub(crate) fn new(permits: usize) -> Self {
         let semaphore = Arc::new(Semaphore::new(permits));
         Self(Arc::new(Inner { semaphore, size: Mutex::new(Size { permits, owed: 0 }) }))
     }
 
     /// How many there are.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.lock().permits
     }
 
     /// How many are taken now.
     #[must_use]
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         let size = self.lock();
         (size.permits + size.owed).saturating_sub(self.0.semaphore.available_permits())
     }
 
     /// Waits for a permit.
-    pub async fn take(&self) -> Permit {
+    pub(crate) async fn take(&self) -> Permit {
         // The semaphore is never closed, so there is always a permit in the end.
         let permit = Arc::clone(&self.0.semaphore).acquire_owned().await.ok();
         Permit { permit, home: self.clone() }
     }
 
     /// Changes how many there are. Where more are taken than that, they are not replaced as they come back.
-    pub fn resize(&self, permits: usize) {
+    pub(crate) fn resize(&self, permits: usize) {
         let mut size = self.lock();
         if permits < size.permits {
             size.owed += size.permits - permits;
@@ -79,7 +79,7 @@ impl Permits {
 
 /// What one kind of work may have of something that is limited, such as descriptors.
 #[derive(Debug, Clone, Copy)]
-pub struct Share {
+pub(crate) struct Share {
     /// How much each piece of the work takes.
     pub each: usize,
     /// So many pieces may be under way however little is left.
@@ -91,12 +91,12 @@ pub struct Share {
 impl Share {
     /// Permits for what is left.
     #[must_use]
-    pub fn permits(&self, left: usize) -> Permits {
+    pub(crate) fn permits(&self, left: usize) -> Permits {
         Permits::new(self.of(left))
     }
 
     /// As many permits as fit what is left now, beside what those that are taken hold.
-    pub fn fit(&self, permits: &Permits, left: usize) {
+    pub(crate) fn fit(&self, permits: &Permits, left: usize) {
         permits.resize(self.of(left + permits.taken() * self.each));
     }
 

@@ -2,7 +2,7 @@
 
 /// The bucket and root prefix of a queue's job attachments, with the layout below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobAttachmentS3Settings {
+pub(crate) struct JobAttachmentS3Settings {
     /// The bucket's name.
     pub bucket: String,
     /// The prefix under which everything is stored. It is never normalised: `a//` asks for `a///Data`.
@@ -10,26 +10,26 @@ pub struct JobAttachmentS3Settings {
 }
 
 /// The folder of contents.
-pub const DATA_FOLDER: &str = "Data";
+pub(crate) const DATA_FOLDER: &str = "Data";
 /// The folder of manifests.
-pub const MANIFESTS_FOLDER: &str = "Manifests";
+pub(crate) const MANIFESTS_FOLDER: &str = "Manifests";
 
 impl JobAttachmentS3Settings {
     /// `<rootPrefix>/Data`.
     #[must_use]
-    pub fn cas_prefix(&self) -> String {
+    pub(crate) fn cas_prefix(&self) -> String {
         join_key(&[&self.root_prefix, DATA_FOLDER])
     }
 
     /// `<rootPrefix>/Manifests/<partial key>`.
     #[must_use]
-    pub fn manifest_key(&self, partial_key: &str) -> String {
+    pub(crate) fn manifest_key(&self, partial_key: &str) -> String {
         join_key(&[&self.root_prefix, MANIFESTS_FOLDER, partial_key])
     }
 }
 
 /// Joins parts of a key with `/` and changes nothing else, as the reference does.
 #[must_use]
-pub fn join_key(parts: &[&str]) -> String {
+pub(crate) fn join_key(parts: &[&str]) -> String {
     parts.join("/")
 }

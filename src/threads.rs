@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 /// A thread that helps the caller, or `None` where the system makes none: then the caller does the work alone.
-pub fn helper<'scope, T: Send + 'scope>(
+pub(crate) fn helper<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Option<ScopedJoinHandle<'scope, T>> {
@@ -13,7 +13,7 @@ pub fn helper<'scope, T: Send + 'scope>(
 
 /// How many threads of those wanted the system makes at once, found out by making them.
 #[must_use]
-pub fn most_at_once(wanted: usize) -> usize {
+pub(crate) fn most_at_once(wanted: usize) -> usize {
     // Each thread waits until all are there.
     let gate = Mutex::new(());
     std::thread::scope(|scope| {

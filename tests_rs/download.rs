@@ -19,7 +19,7 @@ use rusty_attachments::transfer::context::Context;
 use rusty_attachments::transfer::download::Verify;
 use rusty_attachments::transfer::progress::ProgressSnapshot;
 
-use crate::upload::{BUCKET, bytes, key_of};
+use crate::tests_rs::upload::{BUCKET, bytes, key_of};
 
 mod absolute;
 mod conflicts;
@@ -265,7 +265,7 @@ async fn a_rest_that_breaks_off_is_told_as_a_part_of_the_whole() {
     let store = MemoryStore::failing(|call| if call.number <= 2 { Fault::BodyShort } else { Fault::None });
     let store = Arc::new(filled(store, &[&contents]));
     let manifest = manifest(&[("file", &contents)]);
-    let (context, log) = crate::upload::logging();
+    let (context, log) = crate::tests_rs::upload::logging();
     download(request(&store, &[(root.path(), &manifest)], ConflictResolution::CreateCopy), &context).await.unwrap();
     assert!(tree_of(root.path()) == expected(&[("file", &contents)]));
     let log = log.lock().unwrap().join("\n");

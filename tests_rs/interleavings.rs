@@ -161,7 +161,7 @@ fn requests_stay_below_the_ceiling() {
     for seed in 1..=300 {
         let mut store = MemoryStore::new();
         store.max_connections = 20;
-        let limits = Limits::new(&store, 64 << 20);
+        let limits = Limits::new(store.max_connections, 64 << 20);
         let under_way = Arc::new(AtomicUsize::new(0));
         let most = Arc::new(AtomicUsize::new(0));
         let mut draw = Draw(seed);
@@ -221,7 +221,7 @@ fn permits_that_are_taken_while_their_number_falls_are_not_given_out_again() {
 fn room_is_the_operations_and_the_processs() {
     let (budget, store) = (Budget::new(100), MemoryStore::new());
     let mib = |count: u64| count << 20;
-    let [first, second] = [mib(48), mib(48)].map(|bytes| Limits::within(&budget, &store, bytes));
+    let [first, second] = [mib(48), mib(48)].map(|bytes| Limits::within(&budget, store.max_connections, bytes));
     let taken = first.try_bytes(mib(40)).unwrap();
     assert!(first.try_bytes(mib(10)).is_none(), "the operation's share");
     assert!(second.try_bytes(mib(30)).is_none(), "64 MiB are the process's");
@@ -230,6 +230,6 @@ fn room_is_the_operations_and_the_processs() {
     assert!(!second.has_half_of_its_room() || second.try_bytes(mib(28)).is_some());
     drop(other);
     // An operation that may have more by itself makes the process's budget larger.
-    let large = Limits::within(&budget, &store, mib(256));
+    let large = Limits::within(&budget, store.max_connections, mib(256));
     assert!(large.try_bytes(mib(1 << 20)).is_some(), "all that it may have");
 }

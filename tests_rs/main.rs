@@ -1,5 +1,6 @@
 //! Integration tests of the crate, as one binary: one link step, modules by area.
 
+#![allow(unreachable_pub, reason = "tests use what others have")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod download;

@@ -185,7 +185,7 @@ async fn observe_multipart(client: &Client) -> Vec<String> {
 async fn the_rig_agrees_with_s3s_fs() {
     let rig = Rig::start().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let server = crate::s3s_server::S3sServer::start(folder.path(), 0).await.unwrap();
+    let server = crate::tests_rs::s3s_server::S3sServer::start(folder.path(), 0).await.unwrap();
     let (ours, theirs) = (client(&rig.endpoint()), client(&server.endpoint()));
     assert_eq!(observe_objects(&ours).await, observe_objects(&theirs).await);
     assert_eq!(observe_listings(&ours).await, observe_listings(&theirs).await);

@@ -14,8 +14,8 @@ use rusty_attachments::store::memory::MemoryStore;
 use rusty_attachments::transfer::PART_BYTES;
 use rusty_attachments::transfer::context::Context;
 
-use crate::s3s_server::S3sServer;
-use crate::upload::{BUCKET, bytes, tree};
+use crate::tests_rs::s3s_server::S3sServer;
+use crate::tests_rs::upload::{BUCKET, bytes, tree};
 
 /// Sizes around the limits of parts, which are those of ranges too.
 fn sizes() -> [usize; 6] {
@@ -110,7 +110,7 @@ async fn sizes_around_a_part_come_back_as_they_were_through_s3s_fs() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
     let server = S3sServer::start(folder.path(), 0).await.unwrap();
-    there_and_back(crate::store::connect(server.endpoint()).await).await;
+    there_and_back(crate::tests_rs::store::connect(server.endpoint()).await).await;
 
     // What the server has is named after its own hash, whole, and all that it has.
     let data = folder.path().join(BUCKET).join("root/Data");
@@ -132,7 +132,7 @@ async fn sizes_around_a_part_come_back_as_they_were_through_s3s_fs() {
 async fn sizes_around_a_part_come_back_as_they_were_through_the_store_in_memory() {
     let store = Arc::new(MemoryStore::new());
     there_and_back(Arc::clone(&store) as Arc<dyn ObjectStore>).await;
-    crate::upload::assert_nothing_wrong(&store);
+    crate::tests_rs::upload::assert_nothing_wrong(&store);
     assert_eq!(store.objects().values().map(bytes::Bytes::len).sum::<usize>(), sizes().iter().sum::<usize>());
     assert_eq!(store.uploads(), []);
 }

@@ -19,8 +19,8 @@ use rusty_attachments::store::{
     PutRequest, UploadedPart,
 };
 
-use crate::rig::s3_rig::Rig;
-use crate::s3s_server::{ACCESS_KEY, S3sServer, SECRET_KEY};
+use crate::tests_rs::rig::s3_rig::Rig;
+use crate::tests_rs::s3s_server::{ACCESS_KEY, S3sServer, SECRET_KEY};
 
 mod multipart;
 mod objects;

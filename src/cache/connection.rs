@@ -10,7 +10,7 @@ use super::db::{self, FileIdentity, Trouble};
 
 /// A value of a row or a parameter.
 #[derive(Debug, Clone, PartialEq)]
-pub enum SqlValue {
+pub(crate) enum SqlValue {
     /// `NULL`.
     Null,
     /// A 64-bit integer.
@@ -25,7 +25,7 @@ pub enum SqlValue {
 
 /// Why a statement failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SqlError {
+pub(crate) enum SqlError {
     /// The connection was closed.
     Closed,
     /// `SQLite`'s message.
@@ -33,11 +33,11 @@ pub enum SqlError {
 }
 
 /// A row of a result.
-pub type SqlRow = Vec<SqlValue>;
+pub(crate) type SqlRow = Vec<SqlValue>;
 
 /// A connection shared by threads.
 #[derive(Debug)]
-pub struct SharedConnection(Mutex<Option<Connection>>);
+pub(crate) struct SharedConnection(Mutex<Option<Connection>>);
 
 impl SharedConnection {
     /// Opens a database file and makes `table` where it is not there yet. A damaged file is put aside; the second value is
@@ -45,7 +45,7 @@ impl SharedConnection {
     ///
     /// # Errors
     /// [`SqlError::Failed`].
-    pub fn open(file: &Path, table: &str, create_query: &str) -> Result<(Self, Option<String>), SqlError> {
+    pub(crate) fn open(file: &Path, table: &str, create_query: &str) -> Result<(Self, Option<String>), SqlError> {
         let attempt = || {
             let connection = db::open_file(file)?;
             let is_there: bool = connection.query_row(
@@ -80,7 +80,7 @@ impl SharedConnection {
     ///
     /// # Errors
     /// [`SqlError`].
-    pub fn execute(&self, sql: &str, parameters: &[SqlValue]) -> Result<Vec<SqlRow>, SqlError> {
+    pub(crate) fn execute(&self, sql: &str, parameters: &[SqlValue]) -> Result<Vec<SqlRow>, SqlError> {
         let guard = self.lock();
         let connection = guard.as_ref().ok_or(SqlError::Closed)?;
         run(connection, sql, parameters).map_err(|error| failed(&error))
@@ -90,14 +90,14 @@ impl SharedConnection {
     ///
     /// # Errors
     /// [`SqlError`].
-    pub fn execute_many(&self, sql: &str, lists: &[Vec<SqlValue>]) -> Result<(), SqlError> {
+    pub(crate) fn execute_many(&self, sql: &str, lists: &[Vec<SqlValue>]) -> Result<(), SqlError> {
         let guard = self.lock();
         let connection = guard.as_ref().ok_or(SqlError::Closed)?;
         run_many(connection, sql, lists).map_err(|error| failed(&error))
     }
 
     /// Closes the connection; doing it twice does nothing.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         drop(self.lock().take());
     }
 

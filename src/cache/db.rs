@@ -10,7 +10,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is wrong with a cache's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// Its contents are no database, or not the one it should be: it has to go.
     Broken,
     /// Others hold it, it may not be written, the disk is full, …: leave it alone.
@@ -19,7 +19,7 @@ pub enum Trouble {
 
 /// Which of the two an error of `SQLite` means.
 #[must_use]
-pub fn trouble(error: &rusqlite::Error) -> Trouble {
+pub(crate) fn trouble(error: &rusqlite::Error) -> Trouble {
     const SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
     if error.sqlite_error().is_some_and(|error| error.extended_code == SHORT_READ) {
         return Trouble::Broken;
@@ -39,7 +39,7 @@ pub fn trouble(error: &rusqlite::Error) -> Trouble {
 ///
 /// # Errors
 /// `SQLite`'s error, where the folder can't be made or the file can't be used.
-pub fn open(file: &Path, create_tables: &str) -> rusqlite::Result<Connection> {
+pub(crate) fn open(file: &Path, create_tables: &str) -> rusqlite::Result<Connection> {
     let connection = open_file(file)?;
     connection.execute_batch(create_tables)?;
     Ok(connection)
@@ -49,7 +49,7 @@ pub fn open(file: &Path, create_tables: &str) -> rusqlite::Result<Connection> {
 ///
 /// # Errors
 /// `SQLite`'s error.
-pub fn open_file(file: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn open_file(file: &Path) -> rusqlite::Result<Connection> {
     open_on(file, is_network_file_system(file))
 }
 
@@ -134,7 +134,7 @@ fn is_network_file_system(_file: &Path) -> bool {
 ///
 /// # Errors
 /// The system's, where the file can't be renamed.
-pub fn put_aside(file: &Path, identity: Option<FileIdentity>) -> std::io::Result<PathBuf> {
+pub(crate) fn put_aside(file: &Path, identity: Option<FileIdentity>) -> std::io::Result<PathBuf> {
     let aside = with_suffix(file, ".corrupt");
     if identity.is_some() && FileIdentity::of(file) != identity {
         return Ok(aside);
@@ -160,7 +160,7 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
 
 /// Which file a name stands for at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileIdentity {
+pub(crate) struct FileIdentity {
     device: u64,
     inode: u64,
 }
@@ -169,7 +169,7 @@ impl FileIdentity {
     /// The identity of the file with that name now, if there is one.
     #[must_use]
     #[cfg(unix)]
-    pub fn of(file: &Path) -> Option<Self> {
+    pub(crate) fn of(file: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
         std::fs::metadata(file).ok().map(|metadata| Self { device: metadata.dev(), inode: metadata.ino() })
     }

@@ -23,9 +23,9 @@ use crate::error::Result;
 use crate::hash::{ContentHash, HashAlgorithm, parse_hex};
 
 /// The file's name without `.db`.
-pub const CACHE_NAME: &str = "hash_cache";
+pub(crate) const CACHE_NAME: &str = "hash_cache";
 /// The reference's table.
-pub const TABLE_NAME: &str = "hashesV4";
+pub(crate) const TABLE_NAME: &str = "hashesV4";
 
 const CREATE_TABLES: &str = "
     CREATE TABLE IF NOT EXISTS hashesV4(file_path blob, hash_algorithm text, range_start integer, range_end integer,
@@ -43,7 +43,7 @@ const SELECT_REFERENCE: &str = "SELECT file_hash, last_modified_time FROM hashes
 
 /// A part of a file: bytes from `start` up to, not including, `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ByteRange {
+pub(crate) struct ByteRange {
     /// The first byte.
     pub start: i64,
     /// The byte after the last, or -1 for the whole file.
@@ -52,12 +52,12 @@ pub struct ByteRange {
 
 impl ByteRange {
     /// A whole file, however long.
-    pub const WHOLE_FILE: Self = Self { start: 0, end: -1 };
+    pub(crate) const WHOLE_FILE: Self = Self { start: 0, end: -1 };
 }
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileState {
+pub(crate) struct FileState {
     /// Size in bytes.
     pub size_bytes: u64,
     /// Modification time in nanoseconds since the epoch.
@@ -72,14 +72,14 @@ impl FileState {
     /// Whether nothing was done to the file since its last write: it was not put in another's place, renamed, or given a time.
     /// All of these change the time of the last status change and leave the modification time, or set it to another moment.
     #[must_use]
-    pub const fn is_as_written(&self) -> bool {
+    pub(crate) const fn is_as_written(&self) -> bool {
         self.mtime_ns == self.ctime_ns
     }
 }
 
 /// A question to the cache.
 #[derive(Debug, Clone, Copy)]
-pub struct HashRequest<'a> {
+pub(crate) struct HashRequest<'a> {
     /// The resolved absolute path, WTF-8.
     pub path: &'a [u8],
     /// Which part of the file.
@@ -90,7 +90,7 @@ pub struct HashRequest<'a> {
 
 /// A hash to keep.
 #[derive(Debug, Clone, Copy)]
-pub struct HashRecord<'a> {
+pub(crate) struct HashRecord<'a> {
     /// The resolved absolute path, WTF-8.
     pub path: &'a [u8],
     /// Which part of the file.
@@ -103,7 +103,7 @@ pub struct HashRecord<'a> {
 
 /// The cache's answer about one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
+pub(crate) enum Lookup {
     /// The file is as it was when it was hashed.
     Hit(ContentHash),
     /// The reference's table has a hash for this path and time, and the file is as it was written at that time. It is worth
@@ -118,7 +118,7 @@ pub enum Lookup {
 
 /// What shows that a file has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum StaleReason {
+pub(crate) enum StaleReason {
     /// Its size.
     Size,
     /// Its modification time.
@@ -131,14 +131,14 @@ pub enum StaleReason {
 
 /// The cache of hashes. Shared by threads; it can't fail (see [`crate::cache`]).
 #[derive(Debug)]
-pub struct HashCache {
+pub(crate) struct HashCache {
     database: TolerantDatabase,
 }
 
 impl HashCache {
     /// Opens the cache in `folder`, or in the default folder.
     #[must_use]
-    pub fn open(folder: Option<&Path>) -> Self {
+    pub(crate) fn open(folder: Option<&Path>) -> Self {
         let cache = Self { database: TolerantDatabase::open(folder, CACHE_NAME, CREATE_TABLES) };
         if let Some(folder) = cache.file().and_then(Path::parent) {
             note_opened(folder);
@@ -148,13 +148,13 @@ impl HashCache {
 
     /// Opens the cache in `folder` if there is one.
     #[must_use]
-    pub fn open_existing(folder: &Path) -> Option<Self> {
+    pub(crate) fn open_existing(folder: &Path) -> Option<Self> {
         folder.join(format!("{CACHE_NAME}.db")).is_file().then(|| Self::open(Some(folder)))
     }
 
     /// The folders of the caches that this process has opened, the last 64 of them: a hash at hand may have come from each.
     #[must_use]
-    pub fn opened_folders() -> Vec<PathBuf> {
+    pub(crate) fn opened_folders() -> Vec<PathBuf> {
         OPENED.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
@@ -162,19 +162,19 @@ impl HashCache {
     ///
     /// # Errors
     /// [`crate::Error::Cache`].
-    pub fn open_strict(folder: Option<&Path>) -> Result<Self> {
+    pub(crate) fn open_strict(folder: Option<&Path>) -> Result<Self> {
         Ok(Self { database: TolerantDatabase::open_strict(folder, CACHE_NAME, CREATE_TABLES)? })
     }
 
     /// Whether lookups can find anything.
     #[must_use]
-    pub fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         self.database.is_usable()
     }
 
     /// Looks up many files; the answers are in the order of `requests`. Fast where the requests are sorted by path.
     #[must_use]
-    pub fn get_many(&self, requests: &[HashRequest<'_>]) -> Vec<Lookup> {
+    pub(crate) fn get_many(&self, requests: &[HashRequest<'_>]) -> Vec<Lookup> {
         if requests.is_empty() {
             return Vec::new();
         }
@@ -183,7 +183,7 @@ impl HashCache {
     }
 
     /// Keeps many hashes, in one transaction.
-    pub fn put_many(&self, records: &[HashRecord<'_>]) {
+    pub(crate) fn put_many(&self, records: &[HashRecord<'_>]) {
         if records.is_empty() {
             return;
         }
@@ -199,7 +199,7 @@ impl HashCache {
     }
 
     /// Forgets everything about the paths (WTF-8), in one transaction.
-    pub fn remove<P: AsRef<[u8]>>(&self, paths: &[P]) {
+    pub(crate) fn remove<P: AsRef<[u8]>>(&self, paths: &[P]) {
         if paths.is_empty() {
             return;
         }
@@ -218,13 +218,13 @@ impl HashCache {
 
     /// What went wrong since the last call, for the log.
     #[must_use]
-    pub fn take_warnings(&self) -> Vec<String> {
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
         self.database.take_warnings()
     }
 
     /// The database's file, where a folder for it was known.
     #[must_use]
-    pub fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         self.database.file()
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike, Local, TimeZone, Timelike};
 ///
 /// `None` where Python's `datetime` has no such year.
 #[must_use]
-pub fn python_local_text(mtime_ns: i64) -> Option<String> {
+pub(crate) fn python_local_text(mtime_ns: i64) -> Option<String> {
     let local = local_time(mtime_ns)?;
     let mut text = format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
@@ -29,7 +29,7 @@ pub fn python_local_text(mtime_ns: i64) -> Option<String> {
 
 /// Whether that text stands for two moments: local time repeats when daylight saving ends.
 #[must_use]
-pub fn is_ambiguous(mtime_ns: i64) -> bool {
+pub(crate) fn is_ambiguous(mtime_ns: i64) -> bool {
     local_time(mtime_ns).is_none_or(|local| {
         !matches!(Local.from_local_datetime(&local.naive_local()), chrono::MappedLocalTime::Single(_))
     })

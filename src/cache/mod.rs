@@ -4,17 +4,17 @@
 //! that fails: whatever goes wrong with the file is reported once through `take_warnings`, a broken file is put aside, and
 //! lookups find nothing from then on. The files are the reference's (`SQLite`, its table names), so that both tools share them.
 
-pub mod connection;
-pub mod db;
-pub mod hash_cache;
-pub mod local_time;
-pub mod s3_check_cache;
-pub mod tolerant;
-pub mod uploads;
+pub(crate) mod connection;
+pub(crate) mod db;
+pub(crate) mod hash_cache;
+pub(crate) mod local_time;
+pub(crate) mod s3_check_cache;
+pub(crate) mod tolerant;
+pub(crate) mod uploads;
 
-pub use hash_cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup, StaleReason};
-pub use s3_check_cache::S3CheckCache;
-pub use uploads::UploadRecords;
+pub(crate) use hash_cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup, StaleReason};
+pub(crate) use s3_check_cache::S3CheckCache;
+pub(crate) use uploads::UploadRecords;
 
 use std::path::PathBuf;
 
@@ -23,6 +23,6 @@ const DEFAULT_FOLDER: &str = ".deadline/job_attachments";
 
 /// The folder in which caches live unless the caller names one: `~/.deadline/job_attachments`.
 #[must_use]
-pub fn default_folder() -> Option<PathBuf> {
+pub(crate) fn default_folder() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(DEFAULT_FOLDER))
 }

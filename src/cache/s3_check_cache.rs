@@ -11,27 +11,27 @@ use super::tolerant::TolerantDatabase;
 use crate::error::Result;
 
 /// The file's name without `.db`.
-pub const CACHE_NAME: &str = "s3_check_cache";
+pub(crate) const CACHE_NAME: &str = "s3_check_cache";
 /// The table's name.
-pub const TABLE_NAME: &str = "s3checkV1";
+pub(crate) const TABLE_NAME: &str = "s3checkV1";
 const CREATE_TABLES: &str = "CREATE TABLE IF NOT EXISTS s3checkV1(s3_key text primary key, last_seen_time timestamp)";
 
 const DAY_SECONDS: f64 = 86_400.0;
 /// Entries older than this don't count, as in the reference.
-pub const EXPIRY_DAYS: u32 = 30;
+pub(crate) const EXPIRY_DAYS: u32 = 30;
 /// The same as a time.
-pub const EXPIRY: Duration = Duration::from_hours(EXPIRY_DAYS as u64 * 24);
+pub(crate) const EXPIRY: Duration = Duration::from_hours(EXPIRY_DAYS as u64 * 24);
 
 /// The cache of objects seen in S3. Shared by threads; it can't fail (see [`crate::cache`]).
 #[derive(Debug)]
-pub struct S3CheckCache {
+pub(crate) struct S3CheckCache {
     database: TolerantDatabase,
 }
 
 impl S3CheckCache {
     /// Opens the cache in `folder`, or in the default folder.
     #[must_use]
-    pub fn open(folder: Option<&Path>) -> Self {
+    pub(crate) fn open(folder: Option<&Path>) -> Self {
         Self { database: TolerantDatabase::open(folder, CACHE_NAME, CREATE_TABLES) }
     }
 
@@ -39,19 +39,19 @@ impl S3CheckCache {
     ///
     /// # Errors
     /// [`crate::Error::Cache`].
-    pub fn open_strict(folder: Option<&Path>) -> Result<Self> {
+    pub(crate) fn open_strict(folder: Option<&Path>) -> Result<Self> {
         Ok(Self { database: TolerantDatabase::open_strict(folder, CACHE_NAME, CREATE_TABLES)? })
     }
 
     /// Which of the keys (`<bucket>/<key>`) were seen within the last 30 days, in the order of `keys`.
     #[must_use]
-    pub fn seen(&self, keys: &[String]) -> Vec<bool> {
+    pub(crate) fn seen(&self, keys: &[String]) -> Vec<bool> {
         self.seen_within(&keys.iter(), EXPIRY)
     }
 
     /// Which of the keys were seen within this time, which is 30 days at the most. It is fastest where the keys are sorted.
     #[must_use]
-    pub fn seen_within<K: AsRef<str>>(
+    pub(crate) fn seen_within<K: AsRef<str>>(
         &self,
         keys: &(impl ExactSizeIterator<Item = K> + Clone),
         trust: Duration,
@@ -78,7 +78,7 @@ impl S3CheckCache {
     }
 
     /// Notes that the keys were seen now, in one transaction.
-    pub fn record<K: AsRef<str>>(&self, keys: &[K]) {
+    pub(crate) fn record<K: AsRef<str>>(&self, keys: &[K]) {
         let now = now_seconds();
         self.write(
             "INSERT OR REPLACE INTO s3checkV1(s3_key, last_seen_time) VALUES(?1, ?2)",
@@ -88,12 +88,12 @@ impl S3CheckCache {
     }
 
     /// Forgets the keys, in one transaction.
-    pub fn remove<K: AsRef<str>>(&self, keys: &[K]) {
+    pub(crate) fn remove<K: AsRef<str>>(&self, keys: &[K]) {
         self.write("DELETE FROM s3checkV1 WHERE s3_key=?1", keys, |statement, key| statement.execute([key]));
     }
 
     /// Forgets every key that begins so, when a sample has shown that rows of that place can't be believed.
-    pub fn remove_below(&self, prefix: &str) {
+    pub(crate) fn remove_below(&self, prefix: &str) {
         self.database.with(|connection| {
             // LIKE ignores case and has wildcards of its own; this compares bytes.
             let sql = "DELETE FROM s3checkV1 WHERE substr(s3_key, 1, length(?1)) = ?1";
@@ -103,19 +103,19 @@ impl S3CheckCache {
 
     /// Forgets everything, when a sample has shown the cache to be wrong. The reference deletes the file; here its rows go, so
     /// that a process that has it open doesn't write on to a file without a name.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.database.with(|connection| connection.execute("DELETE FROM s3checkV1", []).map(drop));
     }
 
     /// What went wrong since the last call, for the log.
     #[must_use]
-    pub fn take_warnings(&self) -> Vec<String> {
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
         self.database.take_warnings()
     }
 
     /// The database's file, where a folder for it was known.
     #[must_use]
-    pub fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         self.database.file()
     }
 

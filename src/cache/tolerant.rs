@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// A cache file behind a lock, with what has to be said about it.
 #[derive(Debug)]
-pub struct TolerantDatabase {
+pub(crate) struct TolerantDatabase {
     file: Option<PathBuf>,
     create_tables: &'static str,
     state: Mutex<State>,
@@ -28,7 +28,7 @@ struct State {
 impl TolerantDatabase {
     /// Opens `<folder>/<name>.db`. It never fails: a cache that can't be used finds nothing and keeps nothing.
     #[must_use]
-    pub fn open(folder: Option<&Path>, name: &str, create_tables: &'static str) -> Self {
+    pub(crate) fn open(folder: Option<&Path>, name: &str, create_tables: &'static str) -> Self {
         let folder = folder.map(Path::to_path_buf).or_else(super::default_folder);
         let file = folder.as_ref().map(|folder| folder.join(format!("{name}.db")));
         let database = Self { file, create_tables, state: Mutex::default() };
@@ -48,7 +48,7 @@ impl TolerantDatabase {
     ///
     /// # Errors
     /// [`Error::Cache`].
-    pub fn open_strict(folder: Option<&Path>, name: &str, create_tables: &'static str) -> Result<Self> {
+    pub(crate) fn open_strict(folder: Option<&Path>, name: &str, create_tables: &'static str) -> Result<Self> {
         let database = Self::open(folder, name, create_tables);
         if database.is_usable() {
             return Ok(database);
@@ -60,25 +60,25 @@ impl TolerantDatabase {
 
     /// The database's file, where a folder for it was known.
     #[must_use]
-    pub fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
     /// Whether lookups can find anything.
     #[must_use]
-    pub fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         self.lock().connection.is_some()
     }
 
     /// What went wrong since the last call, for the log.
     #[must_use]
-    pub fn take_warnings(&self) -> Vec<String> {
+    pub(crate) fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().warnings)
     }
 
     /// Runs `work` on the database, or gives `T::default()` where that can't be done. After a broken file was replaced by a
     /// new one, `work` runs again on that.
-    pub fn with<T: Default>(&self, mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>) -> T {
+    pub(crate) fn with<T: Default>(&self, mut work: impl FnMut(&mut Connection) -> rusqlite::Result<T>) -> T {
         let mut state = self.lock();
         for _ in 0..2 {
             let Some(connection) = state.connection.as_mut() else { break };

@@ -24,7 +24,7 @@ const MOST_TRIES: u32 = 10;
 
 /// The folder of records. It comes into being with the first.
 #[derive(Debug, Clone)]
-pub struct UploadRecords {
+pub(crate) struct UploadRecords {
     folder: PathBuf,
     /// What tells this kernel, since it was started, from all others.
     boot: String,
@@ -32,7 +32,7 @@ pub struct UploadRecords {
 
 /// The record of one object's upload, locked for as long as this value lives. What is in it stays when the value goes.
 #[derive(Debug)]
-pub struct UploadRecord {
+pub(crate) struct UploadRecord {
     file: File,
     path: PathBuf,
     left: Option<LeftUpload>,
@@ -40,7 +40,7 @@ pub struct UploadRecord {
 
 /// An upload that its owner has left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftUpload {
+pub(crate) struct LeftUpload {
     /// S3's id of it.
     pub id: String,
     /// How long ago it was begun.
@@ -49,7 +49,7 @@ pub struct LeftUpload {
 
 /// The object that is sent.
 #[derive(Debug, Clone, Copy)]
-pub struct UploadPlace<'a> {
+pub(crate) struct UploadPlace<'a> {
     /// What tells the store from others.
     pub store: &'a str,
     /// The bucket.
@@ -61,7 +61,7 @@ pub struct UploadPlace<'a> {
 impl UploadRecords {
     /// Records in a folder of caches, or in the default one. `None` where no kernel can vouch for them.
     #[must_use]
-    pub fn beside(caches: Option<&Path>) -> Option<Self> {
+    pub(crate) fn beside(caches: Option<&Path>) -> Option<Self> {
         let caches = caches.map(Path::to_path_buf).or_else(super::default_folder)?;
         Some(Self::under(&caches, boot_id()?))
     }
@@ -73,7 +73,7 @@ impl UploadRecords {
     /// Takes the record of an object's upload. `None` where someone else has it: they are sending the object right now. Also
     /// where there can be none: an upload needs no record.
     #[must_use]
-    pub fn take(&self, place: UploadPlace<'_>) -> Option<UploadRecord> {
+    pub(crate) fn take(&self, place: UploadPlace<'_>) -> Option<UploadRecord> {
         let name = [&self.boot, place.store, place.bucket, place.key].join("\n");
         let path = self.folder.join(format!("{}{SUFFIX}", hash_bytes(name.as_bytes()).text()));
         if std::fs::create_dir_all(&self.folder).is_err() {
@@ -85,7 +85,7 @@ impl UploadRecords {
     }
 
     /// Removes records that nobody came back for.
-    pub fn remove_forgotten(&self) {
+    pub(crate) fn remove_forgotten(&self) {
         self.remove_older_than(FORGOTTEN_AFTER);
     }
 
@@ -106,7 +106,7 @@ impl UploadRecords {
 impl UploadRecord {
     /// The upload that an earlier owner left.
     #[must_use]
-    pub const fn left(&self) -> Option<&LeftUpload> {
+    pub(crate) const fn left(&self) -> Option<&LeftUpload> {
         self.left.as_ref()
     }
 
@@ -115,7 +115,7 @@ impl UploadRecord {
     ///
     /// # Errors
     /// The file's.
-    pub fn write(&mut self, id: &str) -> std::io::Result<()> {
+    pub(crate) fn write(&mut self, id: &str) -> std::io::Result<()> {
         self.left = None;
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
@@ -124,7 +124,7 @@ impl UploadRecord {
     }
 
     /// The upload is over: completed, or dropped.
-    pub fn remove(self) {
+    pub(crate) fn remove(self) {
         // The lock goes after the name, so that nobody finds a record without an owner.
         let _ = std::fs::remove_file(&self.path);
         drop(self.file);

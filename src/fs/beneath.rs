@@ -18,7 +18,7 @@ use crate::descriptors::patiently;
 
 /// What [`open_beneath`] does with symbolic links on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Links {
+pub(crate) enum Links {
     /// `ELOOP` for any link.
     Refuse,
     /// Follow those that stay below the directory; `EXDEV` for others, all that are absolute among them.
@@ -30,7 +30,7 @@ pub enum Links {
 /// # Errors
 /// The system's error: `EXDEV` where the path or a link leads out, `ELOOP` for a link that is refused and for more links than
 /// the kernel follows.
-pub fn open_beneath(
+pub(crate) fn open_beneath(
     directory: BorrowedFd<'_>,
     path: &Path,
     flags: OFlags,

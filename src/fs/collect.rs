@@ -13,7 +13,7 @@ use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
 /// What becomes of symbolic links. A link escapes if what it points to is not collected itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SymlinkPolicy {
+pub(crate) enum SymlinkPolicy {
     /// Links stay links; those that escape are replaced by what they point to.
     #[default]
     CollapseEscaping,
@@ -26,7 +26,7 @@ pub enum SymlinkPolicy {
 }
 
 /// What to collect.
-pub struct CollectRequest<'a> {
+pub(crate) struct CollectRequest<'a> {
     /// The root, absolute and normalised.
     pub root: &'a Path,
     /// Which paths.
@@ -39,7 +39,7 @@ pub struct CollectRequest<'a> {
 
 /// A collected tree; paths are relative to the root (WTF-8), sorted, each once.
 #[derive(Debug, Default)]
-pub struct Collected {
+pub(crate) struct Collected {
     /// Regular files, those among them that stand for links.
     pub files: PathList,
     /// Directories.
@@ -54,7 +54,7 @@ pub struct Collected {
 ///
 /// # Errors
 /// [`Error::Io`] for a directory that can't be read, and a link that the system won't follow.
-pub fn collect(request: &CollectRequest<'_>) -> Result<Collected> {
+pub(crate) fn collect(request: &CollectRequest<'_>) -> Result<Collected> {
     let follow_links = request.policy == SymlinkPolicy::CollapseAll;
     let walked = selected(request, request.root, b"", follow_links)?;
     let mut collected = Collected::default();
@@ -75,7 +75,7 @@ pub fn collect(request: &CollectRequest<'_>) -> Result<Collected> {
 /// Collects a list of files below a root, relative to it, with the directories above them. Links among them follow the policy;
 /// directories on the way that are links are directories here.
 #[must_use]
-pub fn collect_listed(root: &Path, files: &PathList, policy: SymlinkPolicy) -> Collected {
+pub(crate) fn collect_listed(root: &Path, files: &PathList, policy: SymlinkPolicy) -> Collected {
     let mut listed = Walked::default();
     for path in files.sorted_unique().iter() {
         let is_link = os_string_from_wtf8(path).is_some_and(|name| root.join(name).is_symlink());

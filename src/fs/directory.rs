@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A directory that files are written in. Its file system is asked about once.
 #[derive(Debug)]
-pub struct Directory {
+pub(crate) struct Directory {
     descriptor: OwnedFd,
     kind: OnceLock<FileSystemKind>,
     naming: AtomicU8,
@@ -14,7 +14,7 @@ pub struct Directory {
 
 /// What matters of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileSystemKind {
+pub(crate) enum FileSystemKind {
     /// It is this kernel's alone: what a write says is final, and a lock excludes everybody.
     Local,
     /// It is memory, and this kernel's alone.

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
 /// Which files to find.
-pub struct GlobRequest<'a> {
+pub(crate) struct GlobRequest<'a> {
     /// The directory, absolute and normalised.
     pub root: &'a Path,
     /// Files that match any of these patterns (WTF-8) …
@@ -32,7 +32,7 @@ pub struct GlobRequest<'a> {
 
 /// The files that were found.
 #[derive(Debug, Default)]
-pub struct Globbed {
+pub(crate) struct Globbed {
     /// Files below the root, relative to it, sorted.
     pub files: PathList,
     /// Files elsewhere, which absolute patterns and `..` lead to: absolute, sorted.
@@ -45,7 +45,7 @@ pub struct Globbed {
 ///
 /// # Errors
 /// [`Error::Io`] for a directory that can't be read.
-pub fn glob(request: &GlobRequest<'_>) -> Result<Globbed> {
+pub(crate) fn glob(request: &GlobRequest<'_>) -> Result<Globbed> {
     let include = Patterns::new(request.include);
     let exclude = Patterns::new(request.exclude);
     let excluded_elsewhere = exclude.find_one_by_one(request.root)?;
@@ -86,7 +86,7 @@ pub fn glob(request: &GlobRequest<'_>) -> Result<Globbed> {
 }
 
 /// Patterns that stay below a root, for one walk of it.
-pub struct Selection {
+pub(crate) struct Selection {
     include: PatternSet,
     exclude: PatternSet,
 }
@@ -96,7 +96,7 @@ impl Selection {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a pattern that is absolute or has a `..`.
-    pub fn new(include: &[Vec<u8>], exclude: &[Vec<u8>]) -> Result<Self> {
+    pub(crate) fn new(include: &[Vec<u8>], exclude: &[Vec<u8>]) -> Result<Self> {
         let read = |texts: &[Vec<u8>]| -> Result<PatternSet> {
             let below = texts.iter().filter(|text| !names_directories(text));
             let patterns: Result<Vec<Pattern>> = below
@@ -115,13 +115,13 @@ impl Selection {
 
     /// Whether a path below the root is selected.
     #[must_use]
-    pub fn takes(&self, path: &[u8]) -> bool {
+    pub(crate) fn takes(&self, path: &[u8]) -> bool {
         self.include.matches(path) && !self.exclude.matches(path)
     }
 
     /// Whether something below a directory may be selected.
     #[must_use]
-    pub fn may_take_below(&self, directory: &[u8]) -> bool {
+    pub(crate) fn may_take_below(&self, directory: &[u8]) -> bool {
         self.include.may_match_below(directory)
     }
 }
@@ -249,7 +249,7 @@ fn names_in(directory: &Path) -> Result<Vec<std::ffi::OsString>> {
 
 /// `os.path.normpath` of an absolute path: `.` and `..` are resolved by text alone.
 #[must_use]
-pub fn normalised(path: &Path) -> PathBuf {
+pub(crate) fn normalised(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

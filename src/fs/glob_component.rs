@@ -4,7 +4,7 @@ use crate::manifest::Pattern;
 
 /// A component between two slashes of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Component {
+pub(crate) enum Component {
     /// A name without wildcards (WTF-8). It also finds names that begin with a dot.
     Literal(Vec<u8>),
     /// `**`.
@@ -15,7 +15,7 @@ pub enum Component {
 
 /// A name with wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wildcards {
+pub(crate) struct Wildcards {
     pub(super) pattern: Pattern,
     matches_dot_names: bool,
 }
@@ -23,7 +23,7 @@ pub struct Wildcards {
 impl Component {
     /// Reads a component (WTF-8).
     #[must_use]
-    pub fn new(text: &[u8]) -> Self {
+    pub(crate) fn new(text: &[u8]) -> Self {
         if text == b"**" {
             Self::Recursive
         } else if text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[')) {
@@ -35,13 +35,13 @@ impl Component {
 
     /// Whether this is `**`.
     #[must_use]
-    pub const fn is_recursive(&self) -> bool {
+    pub(crate) const fn is_recursive(&self) -> bool {
         matches!(self, Self::Recursive)
     }
 
     /// Whether a name (WTF-8) matches; for `**`, whether it goes through a directory of that name.
     #[must_use]
-    pub fn matches(&self, name: &[u8]) -> bool {
+    pub(crate) fn matches(&self, name: &[u8]) -> bool {
         match self {
             Self::Literal(text) => text == name,
             Self::Recursive => !name.starts_with(b"."),

@@ -21,11 +21,11 @@ type Answer = rustix::io::Result<OwnedFd>;
 
 /// Whether a wait goes on: asked before each attempt, and an error ends it.
 #[derive(Clone)]
-pub struct GoesOn(Arc<dyn Fn() -> Result<()> + Send + Sync>);
+pub(crate) struct GoesOn(Arc<dyn Fn() -> Result<()> + Send + Sync>);
 
 impl GoesOn {
     /// A wait that ends with this error, once there is one.
-    pub fn unless(stopped: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+    pub(crate) fn unless(stopped: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
         Self(Arc::new(stopped))
     }
 

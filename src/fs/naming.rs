@@ -15,7 +15,7 @@ const RESERVATIONS: u32 = 8;
 
 /// What a commit did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Committed {
+pub(crate) enum Committed {
     /// The file is at its name.
     Yes,
     /// Something else is there, and replacing was not asked for. The staged file can be committed elsewhere.

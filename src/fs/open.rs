@@ -16,7 +16,7 @@ use crate::path::{ManifestPath, PathFormat};
 
 /// What to do with symbolic links among inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LinkPolicy {
+pub(crate) enum LinkPolicy {
     /// Follow them, wherever they lead, as the reference does.
     #[default]
     Follow,
@@ -27,7 +27,7 @@ pub enum LinkPolicy {
 /// What tells that a file is still the one that was looked at. Two equal stamps mean no write in between, within the
 /// granularity of the file system's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FileStamp {
+pub(crate) struct FileStamp {
     /// Size in bytes.
     pub size_bytes: u64,
     /// Modification time in nanoseconds since the epoch. File systems keep years that 64 bits don't reach.
@@ -42,7 +42,7 @@ pub struct FileStamp {
 
 /// A regular file, open for reading.
 #[derive(Debug)]
-pub struct OpenedFile {
+pub(crate) struct OpenedFile {
     /// The open file.
     pub file: File,
     /// Its stamp at the time of opening.
@@ -51,7 +51,7 @@ pub struct OpenedFile {
 
 /// The root of a tree of inputs, held open.
 #[derive(Debug)]
-pub struct SourceRoot {
+pub(crate) struct SourceRoot {
     directory: OwnedFd,
     path: PathBuf,
     links: LinkPolicy,
@@ -63,7 +63,7 @@ impl SourceRoot {
     ///
     /// # Errors
     /// [`Error::Io`] where it is no directory or can't be opened.
-    pub fn open(path: &Path, links: LinkPolicy, waits: GoesOn) -> Result<Self> {
+    pub(crate) fn open(path: &Path, links: LinkPolicy, waits: GoesOn) -> Result<Self> {
         let flags = OFlags::PATH_OR_RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = patiently(|| rustix::fs::open(path, flags, Mode::empty()))
             .map_err(|error| Error::io("open directory", path, error))?;
@@ -72,7 +72,7 @@ impl SourceRoot {
 
     /// The root as it was given.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -80,7 +80,7 @@ impl SourceRoot {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] where no file can have that name.
-    pub fn join(&self, path: ManifestPath<'_>) -> Result<PathBuf> {
+    pub(crate) fn join(&self, path: ManifestPath<'_>) -> Result<PathBuf> {
         Ok(self.path.join(path.to_os_string()?))
     }
 
@@ -89,7 +89,7 @@ impl SourceRoot {
     /// # Errors
     /// [`Error::PathOutsideRoot`] for a hostile path, [`Error::SourceFile`] where the file is missing, not regular, not
     /// readable, or a link that may not be followed.
-    pub fn open_file(&self, path: ManifestPath<'_>) -> Result<OpenedFile> {
+    pub(crate) fn open_file(&self, path: ManifestPath<'_>) -> Result<OpenedFile> {
         path.check(PathFormat::host())?;
         let relative = PathBuf::from(path.to_os_string()?);
         let full = self.path.join(&relative);
@@ -126,7 +126,7 @@ impl OpenedFile {
     ///
     /// # Errors
     /// [`Error::SourceFile`] as for [`SourceRoot::open_file`].
-    pub fn open(path: &Path, waits: &GoesOn) -> Result<Self> {
+    pub(crate) fn open(path: &Path, waits: &GoesOn) -> Result<Self> {
         Self::from_descriptor(open_resolved(path, waits)?, path)
     }
 
@@ -147,7 +147,7 @@ impl OpenedFile {
     ///
     /// # Errors
     /// [`Error::SourceFile`] where the system refuses.
-    pub fn stamp_now(&self, path: &Path) -> Result<FileStamp> {
+    pub(crate) fn stamp_now(&self, path: &Path) -> Result<FileStamp> {
         let stat = rustix::fs::fstat(&self.file).map_err(|error| Error::source_file(path, &error.into()))?;
         Ok(FileStamp::from_stat(&stat))
     }
@@ -157,7 +157,7 @@ impl FileStamp {
     /// The stamp in a `stat` structure.
     #[must_use]
     #[allow(clippy::unnecessary_cast, clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::cast_lossless)]
-    pub fn from_stat(stat: &rustix::fs::Stat) -> Self {
+    pub(crate) fn from_stat(stat: &rustix::fs::Stat) -> Self {
         // The fields' types differ between platforms; sizes are never negative.
         Self {
             size_bytes: stat.st_size as u64,
@@ -170,7 +170,7 @@ impl FileStamp {
 
     /// How far the file system's clock moves at a time. Two writes within one tick leave the same times.
     #[must_use]
-    pub const fn clock_tick(&self) -> Duration {
+    pub(crate) const fn clock_tick(&self) -> Duration {
         // A kernel's clock for files moves every 1 to 10 ms. File systems that keep no fractions of a second move by up to
         // two seconds (FAT).
         if self.ctime_ns % 1_000_000_000 == 0 { Duration::from_secs(2) } else { Duration::from_millis(20) }
@@ -179,14 +179,14 @@ impl FileStamp {
     /// Whether the file had rested for a tick by `now`, so that any later write shows in its stamp. Also false where the
     /// file's clock is ahead of this machine's.
     #[must_use]
-    pub fn is_settled(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(self.ctime_ns).is_ok_and(|ctime| Duration::from_nanos(ctime) + self.clock_tick() <= now)
     }
 
     /// The modification time as manifests hold it: whole microseconds, rounded down.
     #[must_use]
-    pub fn mtime_micros(&self) -> i64 {
+    pub(crate) fn mtime_micros(&self) -> i64 {
         let micros = self.mtime_ns.div_euclid(1000);
         i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
     }

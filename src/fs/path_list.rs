@@ -6,7 +6,7 @@ use crate::path::{ManifestPath, wtf8_from_os_str};
 
 /// A list of paths in WTF-8, one after another in one buffer: a hundred thousand paths cost their bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PathList {
+pub(crate) struct PathList {
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -14,35 +14,35 @@ pub struct PathList {
 impl PathList {
     /// An empty list.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// How many paths there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Appends a path given in WTF-8.
-    pub fn push(&mut self, path: &[u8]) {
+    pub(crate) fn push(&mut self, path: &[u8]) {
         self.bytes.extend_from_slice(path);
         self.ends.push(self.bytes.len());
     }
 
     /// Appends a path of the host.
-    pub fn push_os(&mut self, path: &OsStr) {
+    pub(crate) fn push_os(&mut self, path: &OsStr) {
         self.push(&wtf8_from_os_str(path));
     }
 
     /// Appends all paths of another list.
-    pub fn extend(&mut self, other: &Self) {
+    pub(crate) fn extend(&mut self, other: &Self) {
         let offset = self.bytes.len();
         self.bytes.extend_from_slice(&other.bytes);
         self.ends.extend(other.ends.iter().map(|end| offset + end));
@@ -53,26 +53,26 @@ impl PathList {
     /// # Panics
     /// Like a slice, where there is none.
     #[must_use]
-    pub fn get(&self, index: usize) -> &[u8] {
+    pub(crate) fn get(&self, index: usize) -> &[u8] {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.bytes[start..self.ends[index]]
     }
 
     /// The path at `index`.
     #[must_use]
-    pub fn path(&self, index: usize) -> ManifestPath<'_> {
+    pub(crate) fn path(&self, index: usize) -> ManifestPath<'_> {
         ManifestPath::from_wtf8(self.get(index))
     }
 
     /// The paths in order.
     #[must_use = "an iterator does nothing by itself"]
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + DoubleEndedIterator {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + DoubleEndedIterator {
         (0..self.len()).map(|index| self.get(index))
     }
 
     /// The indices of the paths, ordered by their bytes, which is the order of code points.
     #[must_use]
-    pub fn sorted_indices(&self) -> Vec<usize> {
+    pub(crate) fn sorted_indices(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.sort_by(|left, right| self.get(*left).cmp(self.get(*right)));
         order
@@ -80,7 +80,7 @@ impl PathList {
 
     /// The same paths, sorted and each once.
     #[must_use]
-    pub fn sorted_unique(&self) -> Self {
+    pub(crate) fn sorted_unique(&self) -> Self {
         if self.is_sorted_and_unique() {
             return self.clone();
         }

@@ -12,7 +12,7 @@ use super::calls::{self, means_cannot};
 /// What became of something that can be done without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Applied {
+pub(crate) enum Applied {
     /// It is so.
     Yes,
     /// The file system can't do that, or not for this user.
@@ -33,7 +33,7 @@ impl Applied {
 ///
 /// # Errors
 /// The system's.
-pub fn add_mode(file: impl AsFd, bits: u32) -> Result<()> {
+pub(crate) fn add_mode(file: impl AsFd, bits: u32) -> Result<()> {
     let stat = rustix::fs::fstat(&file)?;
     change_mode(&file, &stat, mode_of(&stat) | from_bits(bits))
 }
@@ -42,7 +42,7 @@ pub fn add_mode(file: impl AsFd, bits: u32) -> Result<()> {
 ///
 /// # Errors
 /// The system's.
-pub fn set_mode(file: impl AsFd, bits: u32) -> Result<Applied> {
+pub(crate) fn set_mode(file: impl AsFd, bits: u32) -> Result<Applied> {
     let stat = rustix::fs::fstat(&file)?;
     Applied::from_result(change_mode(&file, &stat, from_bits(bits)))
 }
@@ -51,7 +51,7 @@ pub fn set_mode(file: impl AsFd, bits: u32) -> Result<Applied> {
 ///
 /// # Errors
 /// The system's.
-pub fn make_executable(file: impl AsFd) -> Result<Applied> {
+pub(crate) fn make_executable(file: impl AsFd) -> Result<Applied> {
     let stat = rustix::fs::fstat(&file)?;
     let readable = mode_of(&stat) & from_bits(0o444);
     let wanted = mode_of(&stat) | Mode::from_bits_truncate(readable.bits() >> 2);
@@ -62,7 +62,7 @@ pub fn make_executable(file: impl AsFd) -> Result<Applied> {
 ///
 /// # Errors
 /// The system's: to give it to a group, the caller has to be a member.
-pub fn add(file: impl AsFd, group: Option<u32>, bits: u32) -> Result<()> {
+pub(crate) fn add(file: impl AsFd, group: Option<u32>, bits: u32) -> Result<()> {
     let Some(group) = group else { return add_mode(file, bits) };
     let stat = rustix::fs::fstat(&file)?;
     if stat.st_gid == group {

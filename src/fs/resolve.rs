@@ -9,7 +9,7 @@ const MOST_LINKS: u32 = 40;
 /// Resolves paths like Python's `Path.resolve()`: links are followed, and what does not exist is kept as it is. Remembers
 /// folders, since paths come in thousands from few of them.
 #[derive(Debug, Default)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     folders: HashMap<PathBuf, PathBuf>,
 }
 
@@ -18,7 +18,7 @@ impl Resolver {
     ///
     /// # Errors
     /// The system's error where a relative path has no working directory to begin at.
-    pub fn real(&mut self, path: &Path) -> std::io::Result<PathBuf> {
+    pub(crate) fn real(&mut self, path: &Path) -> std::io::Result<PathBuf> {
         match path.canonicalize() {
             Ok(real) => Ok(real),
             Err(_) => Ok(self.resolve(&super::glob::normalised(&std::path::absolute(path)?))),
@@ -26,7 +26,7 @@ impl Resolver {
     }
 
     /// The resolved path of an absolute, normalised path.
-    pub fn resolve(&mut self, path: &Path) -> PathBuf {
+    pub(crate) fn resolve(&mut self, path: &Path) -> PathBuf {
         self.resolve_at_most(path, MOST_LINKS)
     }
 

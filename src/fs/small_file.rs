@@ -14,7 +14,7 @@ use crate::path::ManifestPath;
 ///
 /// # Errors
 /// [`Error::Io`] naming the file or its directory; [`Error::PathOutsideRoot`] for a name that no file can have.
-pub fn write_file(path: &Path, contents: &[u8], private: bool) -> Result<()> {
+pub(crate) fn write_file(path: &Path, contents: &[u8], private: bool) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let Some(name) = path.file_name() else { return Err(Error::io("write", path, Errno::ISDIR)) };
     let name = crate::path::wtf8_from_os_str(name);

@@ -16,7 +16,7 @@ use super::calls::{self, means_cannot};
 use super::copy::Copying;
 use super::directory::FileSystemKind;
 use super::leftovers::temporary_name;
-pub use super::naming::Committed;
+pub(crate) use super::naming::Committed;
 use super::naming::{replace, take_free_name};
 use super::permissions::Applied;
 use super::target::Target;
@@ -28,7 +28,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn stage(&self) -> Result<StagedFile> {
+    pub(crate) fn stage(&self) -> Result<StagedFile> {
         loop {
             let name = temporary_name();
             match patiently(|| calls::create_new(&*self.directory, &name, 0o666)) {
@@ -56,7 +56,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn link_to(&self, destination: &Path, over: bool) -> Result<Committed> {
+    pub(crate) fn link_to(&self, destination: &Path, over: bool) -> Result<Committed> {
         let fail = |error: Errno| Error::io("create symbolic link", self.path(), error);
         if !over {
             return match rustix::fs::symlinkat(destination, &*self.directory, &self.name) {
@@ -77,7 +77,7 @@ impl Target {
 
 /// A file on its way to its target. Dropped without a commit, it is gone.
 #[derive(Debug)]
-pub struct StagedFile {
+pub(crate) struct StagedFile {
     target: Target,
     /// The temporary name, until the file is committed.
     name: Option<OsString>,
@@ -89,7 +89,7 @@ pub struct StagedFile {
 
 /// The right to write to a staged file. The kernel lets one thread write to a file at a time, and has the others spin.
 #[derive(Debug)]
-pub struct WriteTurn<'file> {
+pub(crate) struct WriteTurn<'file> {
     staged: &'file StagedFile,
     _turn: MutexGuard<'file, ()>,
 }
@@ -100,7 +100,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn reserve(&self, size_bytes: u64) -> Result<()> {
+    pub(crate) fn reserve(&self, size_bytes: u64) -> Result<()> {
         let outcome = if self.target.directory.kind() == FileSystemKind::Memory {
             room_in_memory(&self.file, size_bytes)
         } else {
@@ -118,18 +118,18 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.turn_to_write().write_at(bytes, offset)
     }
 
     /// Waits until no other thread writes.
-    pub fn turn_to_write(&self) -> WriteTurn<'_> {
+    pub(crate) fn turn_to_write(&self) -> WriteTurn<'_> {
         WriteTurn { staged: self, _turn: self.writing.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// The right to write, unless another thread has it.
     #[must_use]
-    pub fn try_turn_to_write(&self) -> Option<WriteTurn<'_>> {
+    pub(crate) fn try_turn_to_write(&self) -> Option<WriteTurn<'_>> {
         match self.writing.try_lock() {
             Ok(turn) => Some(WriteTurn { staged: self, _turn: turn }),
             Err(TryLockError::Poisoned(turn)) => Some(WriteTurn { staged: self, _turn: turn.into_inner() }),
@@ -139,13 +139,13 @@ impl StagedFile {
 
     /// The open file: for cloning, permissions and reading back.
     #[must_use]
-    pub const fn file(&self) -> &File {
+    pub(crate) const fn file(&self) -> &File {
         &self.file
     }
 
     /// Where the file will be.
     #[must_use]
-    pub const fn target(&self) -> &Target {
+    pub(crate) const fn target(&self) -> &Target {
         &self.target
     }
 
@@ -154,7 +154,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn set_mtime_micros(&self, mtime_micros: i64) -> Result<Applied> {
+    pub(crate) fn set_mtime_micros(&self, mtime_micros: i64) -> Result<Applied> {
         // Data that is sent later would bring a time of its own.
         self.settle()?;
         match calls::set_times(&self.file, super::times::from_micros(mtime_micros)) {
@@ -168,7 +168,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn make_executable(&self) -> Result<Applied> {
+    pub(crate) fn make_executable(&self) -> Result<Applied> {
         super::permissions::make_executable(&self.file)
             .map_err(|error| Error::io("set the permissions of", self.target.path(), error))
     }
@@ -178,7 +178,12 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target; those of `on_step`.
-    pub fn clone_from(&self, source: &File, size_bytes: u64, mut on_step: impl FnMut(u64) -> Result<()>) -> Result<()> {
+    pub(crate) fn clone_from(
+        &self,
+        source: &File,
+        size_bytes: u64,
+        mut on_step: impl FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
         self.is_settled.store(false, Ordering::Relaxed);
         let mut copying = Copying::new(source, &self.file, size_bytes);
         while let Some(copied) = copying.step().map_err(|error| Error::io("write", self.target.path(), error))? {
@@ -192,7 +197,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target: what was written is not there.
-    pub fn settle(&self) -> Result<()> {
+    pub(crate) fn settle(&self) -> Result<()> {
         if self.is_settled.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -215,7 +220,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         sync_if_possible(&self.file).map_err(|error| Error::io("write", self.target.path(), error))
     }
 
@@ -223,7 +228,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn commit_over(&mut self) -> Result<()> {
+    pub(crate) fn commit_over(&mut self) -> Result<()> {
         self.settle()?;
         if let Some(name) = &self.name {
             let Target { directory, name: wanted, .. } = &self.target;
@@ -237,7 +242,7 @@ impl StagedFile {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn commit_new(&mut self, target: &Target) -> Result<Committed> {
+    pub(crate) fn commit_new(&mut self, target: &Target) -> Result<Committed> {
         self.settle()?;
         let Some(name) = &self.name else { return Ok(Committed::Yes) };
         let committed = take_free_name(&self.target.directory, name, &target.name)
@@ -255,7 +260,7 @@ impl WriteTurn<'_> {
     ///
     /// # Errors
     /// [`Error::Io`] naming the target.
-    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         let StagedFile { target, file, is_settled, .. } = self.staged;
         is_settled.store(false, Ordering::Relaxed);
         file.write_all_at(bytes, offset).map_err(|error| Error::io("write", target.path(), error))

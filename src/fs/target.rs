@@ -32,7 +32,7 @@ static OPEN_DIRECTORIES: AtomicUsize = AtomicUsize::new(0);
 
 /// A root directory that files are written below.
 #[derive(Debug)]
-pub struct TargetRoot {
+pub(crate) struct TargetRoot {
     directory: Arc<Directory>,
     path: PathBuf,
     is_new: bool,
@@ -47,7 +47,7 @@ pub struct TargetRoot {
 
 /// Where a file goes: a directory, held open, and a name in it.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub(crate) struct Target {
     pub(super) directory: Arc<Directory>,
     /// The directory's path, for messages and results.
     directory_path: PathBuf,
@@ -57,7 +57,7 @@ pub struct Target {
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
+pub(crate) enum Existing {
     /// Nothing.
     Nothing,
     /// A regular file, or a link to one, of this many bytes.
@@ -80,7 +80,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::Io`] where it can't be made or opened.
-    pub fn create(path: &Path) -> Result<Self> {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         // The root's own parents are the caller's, not a manifest's.
         let is_new = match std::fs::create_dir(path) {
             Ok(()) => true,
@@ -100,7 +100,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::Io`] where it can't be opened.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let directory = patiently(|| rustix::fs::open(path, DIRECTORY, Mode::empty()))
             .map_err(|error| Error::io("open directory", path, error))?;
         Ok(Self::over(directory, path, false))
@@ -111,7 +111,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::Io`] where it can't be opened.
-    pub fn top() -> Result<Self> {
+    pub(crate) fn top() -> Result<Self> {
         let mut top = Self::open(Path::new("/"))?;
         top.links = Links::Refuse;
         Ok(top)
@@ -132,19 +132,19 @@ impl TargetRoot {
 
     /// The root as it was given.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether the root was not there before, so that nothing is in it.
     #[must_use]
-    pub const fn is_new(&self) -> bool {
+    pub(crate) const fn is_new(&self) -> bool {
         self.is_new
     }
 
     /// Whether this is [`TargetRoot::top`].
     #[must_use]
-    pub fn is_top(&self) -> bool {
+    pub(crate) fn is_top(&self) -> bool {
         self.links == Links::Refuse
     }
 
@@ -152,7 +152,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::Io`] where the system won't say.
-    pub fn identity(&self) -> Result<(u64, u64)> {
+    pub(crate) fn identity(&self) -> Result<(u64, u64)> {
         let stat =
             rustix::fs::fstat(&self.directory).map_err(|error| Error::io("look at", self.path.clone(), error))?;
         #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between platforms")]
@@ -163,7 +163,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] where a link leads out; [`Error::Io`].
-    pub fn directory(&self, relative: &Path) -> Result<Arc<Directory>> {
+    pub(crate) fn directory(&self, relative: &Path) -> Result<Arc<Directory>> {
         let shown = crate::path::wtf8_from_os_str(relative.as_os_str());
         self.open_directory(relative, ManifestPath::from_wtf8(&shown))
     }
@@ -172,7 +172,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] for a hostile path or where a link leads out; [`Error::Io`] where a directory can't be made.
-    pub fn target(&self, path: ManifestPath<'_>) -> Result<Target> {
+    pub(crate) fn target(&self, path: ManifestPath<'_>) -> Result<Target> {
         path.check(PathFormat::host())?;
         let relative = normalised(path)?;
         let name = relative.file_name().unwrap_or_default().to_os_string();
@@ -186,7 +186,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// As [`TargetRoot::target`].
-    pub fn target_without_links(&self, path: ManifestPath<'_>) -> Result<Target> {
+    pub(crate) fn target_without_links(&self, path: ManifestPath<'_>) -> Result<Target> {
         let target = self.target(path)?;
         let parent = normalised(path)?.parent().map(Path::to_path_buf).unwrap_or_default();
         if parent.as_os_str().is_empty() {
@@ -201,7 +201,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// As [`TargetRoot::target`].
-    pub fn make_directory(&self, path: ManifestPath<'_>) -> Result<()> {
+    pub(crate) fn make_directory(&self, path: ManifestPath<'_>) -> Result<()> {
         path.check(PathFormat::host())?;
         self.open_directory(&normalised(path)?, path).map(drop)
     }
@@ -210,7 +210,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] for a hostile path; [`Error::Io`] where the system won't say.
-    pub fn look(&self, path: ManifestPath<'_>) -> Result<Existing> {
+    pub(crate) fn look(&self, path: ManifestPath<'_>) -> Result<Existing> {
         path.check(PathFormat::host())?;
         let relative = normalised(path)?;
         if self.is_top() {
@@ -261,7 +261,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// As [`TargetRoot::look`].
-    pub fn look_at_link(&self, path: ManifestPath<'_>) -> Result<Existing> {
+    pub(crate) fn look_at_link(&self, path: ManifestPath<'_>) -> Result<Existing> {
         path.check(PathFormat::host())?;
         let relative = normalised(path)?;
         let flags = OFlags::PATH_FLAG | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -277,7 +277,7 @@ impl TargetRoot {
 
     /// Opens a file that is there for reading. `None` where there is no regular file, or a link in its place.
     #[must_use]
-    pub fn open_file(&self, path: ManifestPath<'_>) -> Option<(File, FileStamp)> {
+    pub(crate) fn open_file(&self, path: ManifestPath<'_>) -> Option<(File, FileStamp)> {
         let relative = normalised(path).ok()?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let found = open_beneath(self.directory.as_fd(), &relative, flags, Mode::empty(), self.links).ok()?;
@@ -289,7 +289,7 @@ impl TargetRoot {
     ///
     /// # Errors
     /// As [`TargetRoot::target`].
-    pub fn open_any(&self, path: ManifestPath<'_>) -> Result<OwnedFd> {
+    pub(crate) fn open_any(&self, path: ManifestPath<'_>) -> Result<OwnedFd> {
         let relative = normalised(path)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let relative = if relative.as_os_str().is_empty() { Path::new(".") } else { &relative };
@@ -304,7 +304,7 @@ impl TargetRoot {
     }
 
     /// Removes temporary files of killed runs from a directory, if it is there. Each directory is looked through once.
-    pub fn sweep(&self, relative: &Path) {
+    pub(crate) fn sweep(&self, relative: &Path) {
         if !self.is_first_sweep(relative) {
             return;
         }
@@ -319,14 +319,14 @@ impl TargetRoot {
     ///
     /// # Errors
     /// [`Error::Io`] naming the directory.
-    pub fn sync(&self, relative: &Path) -> Result<()> {
+    pub(crate) fn sync(&self, relative: &Path) -> Result<()> {
         let directory = self.directory(relative)?;
         sync_if_possible(&*directory).map_err(|error| Error::io("write", self.path.join(relative), error))
     }
 
     /// The error for a directory where a file should go.
     #[must_use]
-    pub fn is_a_directory(&self, path: ManifestPath<'_>) -> Error {
+    pub(crate) fn is_a_directory(&self, path: ManifestPath<'_>) -> Error {
         let full = path.to_os_string().map_or_else(|_| self.path.join(path.display()), |path| self.path.join(path));
         Error::io("write", full, Errno::ISDIR)
     }
@@ -422,13 +422,13 @@ fn existing(stat: &rustix::fs::Stat) -> Existing {
 impl Target {
     /// The whole path, for messages and results.
     #[must_use]
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory_path.join(&self.name)
     }
 
     /// The same directory with another name.
     #[must_use]
-    pub fn with_name(&self, name: OsString) -> Self {
+    pub(crate) fn with_name(&self, name: OsString) -> Self {
         Self { name, ..self.clone() }
     }
 
@@ -436,7 +436,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Io`] where the system won't say.
-    pub fn is_free(&self) -> Result<bool> {
+    pub(crate) fn is_free(&self) -> Result<bool> {
         match rustix::fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(false),
             Err(Errno::NOENT) => Ok(true),
@@ -446,7 +446,7 @@ impl Target {
 
     /// Where the symbolic link at the target leads, if there is one.
     #[must_use]
-    pub fn read_link(&self) -> Option<PathBuf> {
+    pub(crate) fn read_link(&self) -> Option<PathBuf> {
         let text = rustix::fs::readlinkat(&self.directory, &self.name, Vec::new()).ok()?;
         Some(PathBuf::from(OsString::from_vec(text.into_bytes())))
     }
@@ -454,7 +454,7 @@ impl Target {
     /// The name of the `number`th copy: `stem (n).suffix`, split at the last suffix as `pathlib` does. Where that is longer
     /// than a name can be, the stem is shortened.
     #[must_use]
-    pub fn copy_name(&self, number: u64) -> Self {
+    pub(crate) fn copy_name(&self, number: u64) -> Self {
         let name = self.name.as_bytes();
         let mark = format!(" ({number})").into_bytes();
         let (mut stem, mut suffix) = name.split_at(suffix_start(name));

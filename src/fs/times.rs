@@ -8,13 +8,13 @@ use super::open::FileStamp;
 
 /// A manifest's time as the system takes it. Any number of microseconds is a time.
 #[must_use]
-pub fn from_micros(micros: i64) -> Timespec {
+pub(crate) fn from_micros(micros: i64) -> Timespec {
     Timespec { tv_sec: micros.div_euclid(1_000_000), tv_nsec: micros.rem_euclid(1_000_000) * 1000 }
 }
 
 /// What came of setting a file's time.
 #[derive(Debug)]
-pub enum SetTime {
+pub(crate) enum SetTime {
     /// It was set; the file has this stamp now.
     Set(FileStamp),
     /// The file was not as it was seen any more, and has been left alone.
@@ -28,7 +28,7 @@ pub enum SetTime {
 /// The file may be open for reading alone: it takes its owner, or the right to write to it. A write in the microseconds between the
 /// look and the call is hidden by the call, so callers must not take the stamp for a proof where others write at that time.
 #[must_use]
-pub fn set_mtime(file: &File, micros: i64, seen: &FileStamp) -> SetTime {
+pub(crate) fn set_mtime(file: &File, micros: i64, seen: &FileStamp) -> SetTime {
     let now = |file: &File| rustix::fs::fstat(file).map(|stat| FileStamp::from_stat(&stat));
     let attempt = || {
         if now(file)? != *seen {

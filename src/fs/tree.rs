@@ -33,7 +33,7 @@ const ATTEMPTS: usize = 3;
 
 /// A root directory, open, with its resolved path.
 #[derive(Debug)]
-pub struct TreeRoot {
+pub(crate) struct TreeRoot {
     directory: OwnedFd,
     path: PathBuf,
     resolved: PathBuf,
@@ -42,7 +42,7 @@ pub struct TreeRoot {
 
 /// A regular file as it was when it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenFile {
+pub(crate) struct SeenFile {
     /// Size, times, inode and mode.
     pub stamp: FileStamp,
     /// The resolved path, where a link is on the way; else it is the resolved root and the file's own path.
@@ -53,7 +53,7 @@ pub struct SeenFile {
 
 /// A file's hash, and the one state of the file that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileHash {
+pub(crate) struct FileHash {
     /// The hash.
     pub hash: ContentHash,
     /// The file's stamp before and after it was read.
@@ -65,7 +65,7 @@ pub struct FileHash {
 
 /// A part of a file, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// The first byte.
     pub start: u64,
     /// How many.
@@ -74,7 +74,7 @@ pub struct Part {
 
 impl Part {
     /// All of a file, however long.
-    pub const WHOLE: Self = Self { start: 0, length: u64::MAX };
+    pub(crate) const WHOLE: Self = Self { start: 0, length: u64::MAX };
 
     /// The part of a file of this size. A size of zero is not trusted: files of the kernel's own say so.
     const fn within(self, size_bytes: u64) -> Self {
@@ -94,7 +94,7 @@ impl TreeRoot {
     ///
     /// # Errors
     /// [`Error::Io`] where it is no directory or can't be opened.
-    pub fn open(path: &Path, links: LinkPolicy) -> Result<Self> {
+    pub(crate) fn open(path: &Path, links: LinkPolicy) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fail = |error: std::io::Error| Error::io("open directory", path, error);
         let directory =
@@ -107,7 +107,7 @@ impl TreeRoot {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn reopen(&self) -> Result<Self> {
+    pub(crate) fn reopen(&self) -> Result<Self> {
         let directory =
             self.directory.try_clone().map_err(|error| Error::io("open directory", self.path.as_path(), error))?;
         Ok(Self { directory, path: self.path.clone(), resolved: self.resolved.clone(), links: self.links })
@@ -115,19 +115,19 @@ impl TreeRoot {
 
     /// The root as it was given.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The root with all links resolved.
     #[must_use]
-    pub fn resolved(&self) -> &Path {
+    pub(crate) fn resolved(&self) -> &Path {
         &self.resolved
     }
 
     /// The resolved path of a file that was seen, in WTF-8: the key of the hash cache.
     #[must_use]
-    pub fn resolved_key(&self, path: &[u8], seen: &SeenFile) -> Vec<u8> {
+    pub(crate) fn resolved_key(&self, path: &[u8], seen: &SeenFile) -> Vec<u8> {
         if let Some(resolved) = &seen.resolved {
             return wtf8_from_os_str(resolved.as_os_str());
         }
@@ -146,7 +146,7 @@ impl TreeRoot {
 /// Looks at and hashes files below a root, one after another: each thread has its own. It is quickest when files of one folder
 /// come together.
 #[derive(Debug)]
-pub struct TreeReader<'a> {
+pub(crate) struct TreeReader<'a> {
     root: &'a TreeRoot,
     /// The folder of the last file, below the root, and what opening it gave.
     folder: Option<(Vec<u8>, Folder)>,
@@ -165,13 +165,13 @@ enum Folder {
 impl<'a> TreeReader<'a> {
     /// A reader that has opened nothing yet. Files that others hold leases on are waited for.
     #[must_use]
-    pub const fn new(root: &'a TreeRoot, waits: GoesOn) -> Self {
+    pub(crate) const fn new(root: &'a TreeRoot, waits: GoesOn) -> Self {
         Self { root, folder: None, buffer: Vec::new(), has_helper: false, waits }
     }
 
     /// The same reader, which hashes a large file with a second thread: for when there are fewer files than processors.
     #[must_use]
-    pub const fn with_helper(mut self, has_helper: bool) -> Self {
+    pub(crate) const fn with_helper(mut self, has_helper: bool) -> Self {
         self.has_helper = has_helper;
         self
     }
@@ -180,7 +180,7 @@ impl<'a> TreeReader<'a> {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] for a hostile path, [`Error::SourceFile`] where no regular file is there.
-    pub fn look(&mut self, path: &[u8]) -> Result<SeenFile> {
+    pub(crate) fn look(&mut self, path: &[u8]) -> Result<SeenFile> {
         let full = self.full_path(path)?;
         let name = OsStr::new(full.file_name().unwrap_or_default()).to_owned();
         let directory = match self.folder_of(path, &full)? {
@@ -204,7 +204,7 @@ impl<'a> TreeReader<'a> {
     /// # Errors
     /// [`Error::SourceFile`], among them [`SourceProblem::Unstable`] for a file that changed each time; and what `progress`
     /// returns.
-    pub fn hash(
+    pub(crate) fn hash(
         &mut self,
         path: &[u8],
         seen: &SeenFile,

@@ -17,7 +17,7 @@ use crate::threads;
 
 /// What an entry of a tree is; a link that is followed is what it leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
+pub(crate) enum EntryKind {
     /// A regular file.
     File,
     /// A directory.
@@ -30,7 +30,7 @@ pub enum EntryKind {
 
 /// What to do with an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// List it.
     pub take: bool,
     /// Walk what is below it, if it is a directory.
@@ -38,7 +38,7 @@ pub struct Choice {
 }
 
 /// What to walk.
-pub struct WalkRequest<'a> {
+pub(crate) struct WalkRequest<'a> {
     /// The directory.
     pub root: &'a Path,
     /// Whether links to directories are walked, and links to files are files.
@@ -51,7 +51,7 @@ pub struct WalkRequest<'a> {
 
 /// What was found, in no order.
 #[derive(Debug, Default)]
-pub struct Walked {
+pub(crate) struct Walked {
     /// Files that were taken.
     pub files: PathList,
     /// Directories that were taken.
@@ -66,7 +66,7 @@ pub struct Walked {
 ///
 /// # Errors
 /// [`Error::Io`] for a directory that can't be read, the root or one above it included.
-pub fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
+pub(crate) fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
     if !look(request.root)?.is_some_and(|found| found.is_dir()) {
         return Ok(Walked::default());
     }

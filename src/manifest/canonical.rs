@@ -9,7 +9,7 @@ use crate::path::{code_points, compare_utf16, split_units};
 ///
 /// The order is that of the UTF-16 big-endian bytes of the paths (the reference's `canonical_path_comparator`).
 #[must_use]
-pub fn canonical_order(files: &FileTable) -> Option<Vec<u32>> {
+pub(crate) fn canonical_order(files: &FileTable) -> Option<Vec<u32>> {
     // Below 0xED, byte order is code unit order.
     let bytes_suffice = all_bytes(files.all_path_bytes(), |byte| byte < 0xED);
     let compare = |left: u32, right: u32| {
@@ -48,7 +48,7 @@ fn is_sorted(files: &FileTable, bytes_suffice: bool) -> bool {
 
 /// All rows in the order of the table. A table has fewer than 2^32 rows: its columns alone would take 150 GB by then.
 #[must_use]
-pub fn row_numbers(files: &FileTable) -> Vec<u32> {
+pub(crate) fn row_numbers(files: &FileTable) -> Vec<u32> {
     (0..u32::try_from(files.len()).unwrap_or(u32::MAX)).collect()
 }
 
@@ -70,14 +70,14 @@ fn leading_bytes(bytes: &[u8]) -> u64 {
 }
 
 /// Appends a JSON string of ASCII characters: everything else is `\uXXXX`, a lone surrogate too.
-pub fn push_string(out: &mut Vec<u8>, wtf8: &[u8]) {
+pub(crate) fn push_string(out: &mut Vec<u8>, wtf8: &[u8]) {
     out.push(b'"');
     push_escaped(out, wtf8);
     out.push(b'"');
 }
 
 /// Appends the inside of a JSON string.
-pub fn push_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
+pub(crate) fn push_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
     let plain = wtf8.iter().position(|byte| !is_plain(*byte)).unwrap_or(wtf8.len());
     out.extend_from_slice(&wtf8[..plain]);
     // A byte that is not plain begins a character: continuation bytes are not plain, and come after their lead.
@@ -101,7 +101,7 @@ pub fn push_escaped(out: &mut Vec<u8>, wtf8: &[u8]) {
 
 /// Whether no byte needs an escape.
 #[must_use]
-pub fn all_plain(bytes: &[u8]) -> bool {
+pub(crate) fn all_plain(bytes: &[u8]) -> bool {
     all_bytes(bytes, is_plain)
 }
 
@@ -121,7 +121,7 @@ fn push_unit(out: &mut Vec<u8>, unit: u16) {
 }
 
 /// Appends an integer in decimal.
-pub fn push_integer(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn push_integer(out: &mut Vec<u8>, value: i64) {
     const PAIRS: [[u8; 2]; 100] = {
         let mut pairs = [[0; 2]; 100];
         let mut number = 0;
@@ -150,7 +150,7 @@ pub fn push_integer(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Appends 32 hex digits.
-pub fn push_hash(out: &mut Vec<u8>, bytes: [u8; 16]) {
+pub(crate) fn push_hash(out: &mut Vec<u8>, bytes: [u8; 16]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [0; 32];
     for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {

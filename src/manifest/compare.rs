@@ -11,7 +11,7 @@ const BATCH: u32 = 64;
 
 /// How a file stands to a reference manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FileStatus {
+pub(crate) enum FileStatus {
     /// In both with the same contents.
     Unchanged,
     /// Only in the compared manifest.
@@ -24,7 +24,7 @@ pub enum FileStatus {
 
 /// One file of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// How it stands to the reference manifest.
     pub status: FileStatus,
     /// Its row in the compared manifest, or in the reference manifest if it is deleted.
@@ -38,7 +38,7 @@ pub struct Difference {
 /// Of duplicate paths the last entry counts, in the place of the first. Whether a path of one is a directory in the other
 /// makes no difference: it is new there and deleted here.
 #[must_use]
-pub fn compare(reference: &Manifest, compared: &Manifest) -> Vec<Difference> {
+pub(crate) fn compare(reference: &Manifest, compared: &Manifest) -> Vec<Difference> {
     let (before, now) = (&reference.files, &compared.files);
     if is_strictly_ascending(before) && is_strictly_ascending(now) {
         return compare_ascending(before, now);
@@ -128,7 +128,7 @@ pub(super) fn same_contents(left: &FileTable, left_row: usize, right: &FileTable
 
 /// The path of a difference.
 #[must_use]
-pub fn path_of<'a>(difference: Difference, reference: &'a Manifest, compared: &'a Manifest) -> ManifestPath<'a> {
+pub(crate) fn path_of<'a>(difference: Difference, reference: &'a Manifest, compared: &'a Manifest) -> ManifestPath<'a> {
     let side = if difference.status == FileStatus::Deleted { reference } else { compared };
     side.files.path(difference.row as usize)
 }

@@ -20,7 +20,7 @@ use crate::hash::HashAlgorithm;
 ///
 /// # Errors
 /// [`Error::Json`] where the text is no JSON, else [`Error::ManifestInvalid`] in the reference's words.
-pub fn decode(text: &[u8]) -> Result<Manifest> {
+pub(crate) fn decode(text: &[u8]) -> Result<Manifest> {
     check_encoding(text)?;
     let document = Document::read(text).map_err(|error| error.locate(text))?;
     document.into_manifest(text)
@@ -30,7 +30,7 @@ pub fn decode(text: &[u8]) -> Result<Manifest> {
 ///
 /// # Errors
 /// As [`decode`].
-pub fn validate(text: &[u8], version: &str) -> Result<()> {
+pub(crate) fn validate(text: &[u8], version: &str) -> Result<()> {
     check_encoding(text)?;
     let mut document = Document::read(text).map_err(|error| error.locate(text))?;
     if let Some(paths) = &mut document.paths {

@@ -6,7 +6,7 @@ use crate::threads;
 
 /// Where an entry stands: table and row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Which table.
     pub table: u32,
     /// Which row of it.
@@ -16,7 +16,7 @@ pub struct Place {
 /// The distinct paths of tables. As in a Python dict, the first entry with a path settles its position and the last its
 /// value.
 #[derive(Debug)]
-pub struct DistinctPaths<'a> {
+pub(crate) struct DistinctPaths<'a> {
     tables: Vec<&'a FileTable>,
     places: Vec<Place>,
     /// An open-addressing hash table of [`Slot`]s.
@@ -51,7 +51,7 @@ const BATCH: usize = 64;
 impl<'a> DistinctPaths<'a> {
     /// Goes through the tables in order.
     #[must_use]
-    pub fn of(tables: &[&'a FileTable]) -> Self {
+    pub(crate) fn of(tables: &[&'a FileTable]) -> Self {
         let longest = tables.iter().map(|table| table.len()).max().unwrap_or(0);
         let all: usize = tables.iter().map(|table| table.len()).sum();
         let mut distinct = Self {
@@ -147,26 +147,26 @@ impl<'a> DistinctPaths<'a> {
 
     /// Where the value of each distinct path stands, in the order of the paths' first entries.
     #[must_use]
-    pub fn places(&self) -> &[Place] {
+    pub(crate) fn places(&self) -> &[Place] {
         &self.places
     }
 
     /// Where the value of a path stands.
     #[must_use]
-    pub fn find(&self, path: ManifestPath<'_>) -> Option<Place> {
+    pub(crate) fn find(&self, path: ManifestPath<'_>) -> Option<Place> {
         self.position(path).map(|position| self.places[position])
     }
 
     /// Which of [`Self::places`] a path has.
     #[must_use]
-    pub fn position(&self, path: ManifestPath<'_>) -> Option<usize> {
+    pub(crate) fn position(&self, path: ManifestPath<'_>) -> Option<usize> {
         let slot = self.slots[self.slot_of(path, hash_of(path))];
         Slot::unpack(slot).map(|slot| slot.position as usize)
     }
 
     /// As [`Self::places`], and forgets the rest.
     #[must_use]
-    pub fn into_places(self) -> Vec<Place> {
+    pub(crate) fn into_places(self) -> Vec<Place> {
         self.places
     }
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// [`crate::Error::ManifestInvalid`] where the manifest holds what its version can't express.
-pub fn encode(manifest: &Manifest) -> Result<String> {
+pub(crate) fn encode(manifest: &Manifest) -> Result<String> {
     let mut encoder = Encoder::canonical(manifest)?;
     let mut out = Vec::with_capacity(encoder.size_hint());
     while encoder.fill(&mut out, usize::MAX)? {}
@@ -19,7 +19,7 @@ pub fn encode(manifest: &Manifest) -> Result<String> {
 
 /// Writes a manifest in pieces, so that whoever takes them away needs no second copy of the whole.
 #[derive(Debug)]
-pub struct Encoder<'a> {
+pub(crate) struct Encoder<'a> {
     manifest: &'a Manifest,
     order: Option<Vec<u32>>,
     names: Option<v2025::encode::Names<'a>>,
@@ -34,7 +34,7 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// As [`encode`].
-    pub fn canonical(manifest: &'a Manifest) -> Result<Self> {
+    pub(crate) fn canonical(manifest: &'a Manifest) -> Result<Self> {
         match manifest.version {
             ManifestVersion::V2023_03_03 => Ok(Self::new(manifest, canonical_order(&manifest.files), None)),
             ManifestVersion::V2025_12_04 => {
@@ -47,7 +47,7 @@ impl<'a> Encoder<'a> {
 
     /// Writes the entries of a v2023 manifest in the order of the table.
     #[must_use]
-    pub fn in_table_order(manifest: &'a Manifest) -> Self {
+    pub(crate) fn in_table_order(manifest: &'a Manifest) -> Self {
         Self::new(manifest, None, None)
     }
 
@@ -59,7 +59,7 @@ impl<'a> Encoder<'a> {
 
     /// About how long the text will be: exact for v2023 with plain names and hashes and 16-digit times.
     #[must_use]
-    pub fn size_hint(&self) -> usize {
+    pub(crate) fn size_hint(&self) -> usize {
         let files = &self.manifest.files;
         100 + files.all_path_bytes().len() + files.len() * 100
     }
@@ -68,7 +68,7 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// As [`encode`].
-    pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool> {
+    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> Result<bool> {
         if self.next > self.entries {
             return Ok(false);
         }

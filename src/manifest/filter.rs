@@ -8,24 +8,24 @@ use super::table::FileTable;
 /// A pattern that begins with neither `/` nor `*` nor a drive matches anywhere (`*/` goes before it); one that ends in `/`
 /// takes all below.
 #[derive(Debug, Clone)]
-pub struct PathFilter(Vec<Pattern>);
+pub(crate) struct PathFilter(Vec<Pattern>);
 
 impl PathFilter {
     /// Makes the patterns ready, which are generalised UTF-8.
     #[must_use]
-    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    pub(crate) fn new<'a>(patterns: impl IntoIterator<Item = &'a [u8]>) -> Self {
         Self(patterns.into_iter().map(|pattern| Pattern::new(&complete(pattern))).collect())
     }
 
     /// Whether a full path (root and path, `/` between components) is in.
     #[must_use]
-    pub fn takes(&self, full_path: &[u8]) -> bool {
+    pub(crate) fn takes(&self, full_path: &[u8]) -> bool {
         self.0.iter().any(|pattern| pattern.matches(full_path))
     }
 
     /// The rows whose full paths are in, ascending. Duplicates are each in or out alike.
     #[must_use]
-    pub fn rows(&self, root: &[u8], files: &FileTable) -> Vec<u32> {
+    pub(crate) fn rows(&self, root: &[u8], files: &FileTable) -> Vec<u32> {
         let root: Vec<u8> = root.iter().map(|byte| if *byte == b'\\' { b'/' } else { *byte }).collect();
         let mut full = Vec::new();
         (0..files.len())

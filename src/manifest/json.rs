@@ -9,11 +9,11 @@ use crate::error::Error;
 use crate::path::push_code_point;
 
 /// How deep arrays and objects may be nested. The reference fails at about this depth too, with `RecursionError`.
-pub const MAXIMUM_DEPTH: usize = 1000;
+pub(crate) const MAXIMUM_DEPTH: usize = 1000;
 
 /// Why a text is no JSON that this reader takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// What was wrong.
     pub message: &'static str,
     /// Where, in bytes.
@@ -21,13 +21,13 @@ pub struct SyntaxError {
 }
 
 /// The message for text that is nested too deeply; it is valid JSON all the same.
-pub const TOO_DEEP: &str = "the document is nested too deeply";
+pub(crate) const TOO_DEEP: &str = "the document is nested too deeply";
 
 impl SyntaxError {
     /// The error with the position in characters, line and column that `json.JSONDecodeError` gives.
     #[must_use]
     #[allow(clippy::naive_bytecount, reason = "done once, for an error")]
-    pub fn locate(self, text: &[u8]) -> Error {
+    pub(crate) fn locate(self, text: &[u8]) -> Error {
         if self.message == TOO_DEEP {
             return Error::ManifestInvalid(format!("manifest is nested deeper than {MAXIMUM_DEPTH} levels"));
         }
@@ -47,7 +47,7 @@ type Outcome<T> = Result<T, SyntaxError>;
 
 /// A number, as far as manifests care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Number {
+pub(crate) enum Number {
     /// An integer that fits.
     Integer(i64),
     /// An integer beyond 64 bits.
@@ -58,7 +58,7 @@ pub enum Number {
 
 /// What kind of value comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `"…"`
     String,
     /// `{…}`
@@ -73,7 +73,7 @@ pub enum Kind {
 
 /// Reads a document from front to back.
 #[derive(Debug, Clone)]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     depth: usize,
@@ -82,19 +82,19 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader at the start of generalised UTF-8 text.
     #[must_use]
-    pub const fn new(text: &'a [u8]) -> Self {
+    pub(crate) const fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, depth: 0 }
     }
 
     /// The offset in bytes.
     #[must_use]
-    pub const fn offset(&self) -> usize {
+    pub(crate) const fn offset(&self) -> usize {
         self.at
     }
 
     /// The bytes from `start` up to here.
     #[must_use]
-    pub fn since(&self, start: usize) -> &'a [u8] {
+    pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         &self.text[start..self.at]
     }
 
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The kind of the value that begins here; nothing is read but blanks.
-    pub fn kind(&mut self) -> Outcome<Kind> {
+    pub(crate) fn kind(&mut self) -> Outcome<Kind> {
         self.skip_blanks();
         match self.byte() {
             Some(b'"') => Ok(Kind::String),
@@ -140,13 +140,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Enters the object that begins here.
-    pub fn open_object(&mut self) -> Outcome<()> {
+    pub(crate) fn open_object(&mut self) -> Outcome<()> {
         self.enter()
     }
 
     /// The next key of the object, with the reader at its value; `None` once the object is read. `first` must be true
     /// before the first key and is cleared.
-    pub fn next_key(&mut self, first: &mut bool) -> Outcome<Option<Cow<'a, [u8]>>> {
+    pub(crate) fn next_key(&mut self, first: &mut bool) -> Outcome<Option<Cow<'a, [u8]>>> {
         self.skip_blanks();
         match self.byte() {
             Some(b'}') => {
@@ -174,13 +174,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Enters the array that begins here.
-    pub fn open_array(&mut self) -> Outcome<()> {
+    pub(crate) fn open_array(&mut self) -> Outcome<()> {
         self.enter()
     }
 
     /// Whether another element follows, with the reader at it; false once the array is read. `first` as in
     /// [`Self::next_key`].
-    pub fn next_element(&mut self, first: &mut bool) -> Outcome<bool> {
+    pub(crate) fn next_element(&mut self, first: &mut bool) -> Outcome<bool> {
         self.skip_blanks();
         match self.byte() {
             Some(b']') => {
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The string that begins here: borrowed where it has no escapes.
-    pub fn string(&mut self) -> Outcome<Cow<'a, [u8]>> {
+    pub(crate) fn string(&mut self) -> Outcome<Cow<'a, [u8]>> {
         let quote = self.at;
         self.at += 1;
         let start = self.at;
@@ -242,7 +242,7 @@ impl<'a> Reader<'a> {
 
     /// Reads `{"hash":"…","mtime":…,"path":"…","size":…}` as canonical JSON spells it. Gives `None` and reads nothing where
     /// it is spelled in any other way.
-    pub fn canonical_entry(&mut self) -> Option<CanonicalEntry<'a>> {
+    pub(crate) fn canonical_entry(&mut self) -> Option<CanonicalEntry<'a>> {
         let start = self.at;
         let entry = self.try_canonical_entry();
         if entry.is_none() {
@@ -331,7 +331,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The number or truth value that begins here.
-    pub fn number(&mut self) -> Outcome<Number> {
+    pub(crate) fn number(&mut self) -> Outcome<Number> {
         for (word, number) in [
             ("true", Number::Integer(1)),
             ("false", Number::Integer(0)),
@@ -399,12 +399,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads `null`.
-    pub fn null(&mut self) -> Outcome<()> {
+    pub(crate) fn null(&mut self) -> Outcome<()> {
         if self.take_word("null") { Ok(()) } else { self.fail("Expecting value") }
     }
 
     /// Reads any value and keeps nothing of it. The depth of its nesting costs one bit a level.
-    pub fn skip_value(&mut self) -> Outcome<()> {
+    pub(crate) fn skip_value(&mut self) -> Outcome<()> {
         let mut nested: Vec<Nested> = Vec::new();
         loop {
             match self.kind()? {
@@ -438,7 +438,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks that nothing but blanks follows.
-    pub fn finish(&mut self) -> Outcome<()> {
+    pub(crate) fn finish(&mut self) -> Outcome<()> {
         self.skip_blanks();
         if self.at == self.text.len() { Ok(()) } else { self.fail("Extra data") }
     }
@@ -446,7 +446,7 @@ impl<'a> Reader<'a> {
 
 /// An entry of a v2023 manifest, in the spelling of nearly all of them.
 #[derive(Debug, Clone, Copy)]
-pub struct CanonicalEntry<'a> {
+pub(crate) struct CanonicalEntry<'a> {
     /// The bytes that the hash spells.
     pub hash: [u8; 16],
     /// Microseconds since the epoch.

@@ -15,7 +15,7 @@ use crate::path::ManifestPath;
 /// # Errors
 /// [`Error::NotSupported`] for manifests of different versions, and for diffs; [`Error::ManifestInvalid`] if the total
 /// doesn't fit 64 bits.
-pub fn merge(manifests: &[&Manifest]) -> Result<Option<Manifest>> {
+pub(crate) fn merge(manifests: &[&Manifest]) -> Result<Option<Manifest>> {
     let Some(first) = manifests.first() else { return Ok(None) };
     check_alike(manifests)?;
     let tables: Vec<&FileTable> = manifests.iter().map(|manifest| &manifest.files).collect();

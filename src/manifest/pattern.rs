@@ -4,7 +4,7 @@ use crate::path::{code_points, first_code_point};
 
 /// A pattern made ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern(Vec<Token>);
+pub(crate) struct Pattern(Vec<Token>);
 
 /// What a pattern is made of; characters are code points, surrogates included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Token {
 impl Pattern {
     /// Reads a pattern of generalised UTF-8. Every text is one: a `[` without its `]` stands for itself.
     #[must_use]
-    pub fn new(pattern: &[u8]) -> Self {
+    pub(crate) fn new(pattern: &[u8]) -> Self {
         let points: Vec<u32> = code_points(pattern).collect();
         let mut tokens = Vec::with_capacity(points.len());
         let mut at = 0;
@@ -71,7 +71,7 @@ impl Pattern {
 
     /// Whether all of `text` matches.
     #[must_use]
-    pub fn matches(&self, text: &[u8]) -> bool {
+    pub(crate) fn matches(&self, text: &[u8]) -> bool {
         let (mut token, mut at) = (0, 0);
         // Where to go on if what follows the last star fails: the star takes one more character.
         let mut retry: Option<(usize, usize)> = None;

@@ -14,7 +14,7 @@ use crate::path::ManifestPath;
 /// # Errors
 /// [`Error::InvalidArgument`] if `root` is no relative path; [`Error::NotSupported`] for a diff, and for links that lead out
 /// of the subtree.
-pub fn subtree(manifest: &Manifest, root: &[u8]) -> Result<Manifest> {
+pub(crate) fn subtree(manifest: &Manifest, root: &[u8]) -> Result<Manifest> {
     let prefix = prefix_of(root)?;
     let mut files = FileTable::default();
     for row in row_numbers(&manifest.files) {
@@ -35,7 +35,7 @@ pub fn subtree(manifest: &Manifest, root: &[u8]) -> Result<Manifest> {
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] if `prefix` is no relative path; [`Error::NotSupported`] for a diff.
-pub fn with_prefix(manifest: &Manifest, prefix: &[u8]) -> Result<Manifest> {
+pub(crate) fn with_prefix(manifest: &Manifest, prefix: &[u8]) -> Result<Manifest> {
     let prefix = prefix_of(prefix)?;
     let join = |path: &[u8]| [prefix.as_slice(), path].concat();
     let mut files = FileTable::with_capacity(manifest.files.len());
@@ -56,7 +56,7 @@ pub fn with_prefix(manifest: &Manifest, prefix: &[u8]) -> Result<Manifest> {
 ///
 /// # Errors
 /// As [`subtree`]; a link must stay within its part.
-pub fn partition(manifest: &Manifest, roots: &[&[u8]]) -> Result<(Vec<Manifest>, Manifest)> {
+pub(crate) fn partition(manifest: &Manifest, roots: &[&[u8]]) -> Result<(Vec<Manifest>, Manifest)> {
     let prefixes = roots.iter().map(|root| prefix_of(root)).collect::<Result<Vec<_>>>()?;
     let part_of = |path: &[u8]| {
         let containing = (0..prefixes.len()).filter(|part| path.starts_with(&prefixes[*part]));
@@ -89,7 +89,7 @@ pub fn partition(manifest: &Manifest, roots: &[&[u8]]) -> Result<(Vec<Manifest>,
 /// # Errors
 /// [`Error::ManifestInvalid`] that names what would be lost: a diff, a directory, a link, a deletion, an execute bit, chunks.
 /// From 2023-03-03, paths that the other version refuses.
-pub fn convert(manifest: &Manifest, version: ManifestVersion) -> Result<Manifest> {
+pub(crate) fn convert(manifest: &Manifest, version: ManifestVersion) -> Result<Manifest> {
     if version == manifest.version {
         return Ok(manifest.clone());
     }

@@ -10,7 +10,7 @@ use crate::path::{ManifestPath, PathFormat};
 ///
 /// # Errors
 /// [`Error::ManifestInvalid`] that names the first entry found wrong; [`Error::PathOutsideRoot`] for a hostile path.
-pub fn check_strictly(manifest: &Manifest) -> Result<()> {
+pub(crate) fn check_strictly(manifest: &Manifest) -> Result<()> {
     let files = &manifest.files;
     for row in 0..files.len() {
         let path = files.path(row);

@@ -6,7 +6,7 @@ use super::table::FileTable;
 
 /// Files and bytes under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
+pub(crate) struct Share {
     /// A directory (`""` for the root) or an extension (with its dot, `""` for none).
     pub name: Vec<u8>,
     /// How many files.
@@ -18,7 +18,7 @@ pub struct Share {
 /// Files and bytes of each directory down to `depth` levels below the root, all that is below it included, as `du` shows
 /// them. Sorted by path; the root comes first.
 #[must_use]
-pub fn disk_usage(files: &FileTable, depth: usize) -> Vec<Share> {
+pub(crate) fn disk_usage(files: &FileTable, depth: usize) -> Vec<Share> {
     let mut shares: BTreeMap<&[u8], (u64, i128)> = BTreeMap::from([(b"".as_slice(), (0, 0))]);
     for row in 0..files.len() {
         let path = files.path(row).as_bytes();
@@ -34,7 +34,7 @@ pub fn disk_usage(files: &FileTable, depth: usize) -> Vec<Share> {
 
 /// Files and bytes by extension, most bytes first.
 #[must_use]
-pub fn by_extension(files: &FileTable) -> Vec<Share> {
+pub(crate) fn by_extension(files: &FileTable) -> Vec<Share> {
     let mut shares: BTreeMap<&[u8], (u64, i128)> = BTreeMap::new();
     for row in 0..files.len() {
         let share = shares.entry(extension(files.path(row).as_bytes())).or_default();
@@ -48,7 +48,7 @@ pub fn by_extension(files: &FileTable) -> Vec<Share> {
 
 /// The rows of the largest files, largest first; equal ones in the order of the table.
 #[must_use]
-pub fn largest(files: &FileTable, count: usize) -> Vec<usize> {
+pub(crate) fn largest(files: &FileTable, count: usize) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..files.len()).collect();
     let by_size = |row: &usize| (std::cmp::Reverse(files.size_bytes(*row)), *row);
     if count < rows.len() {

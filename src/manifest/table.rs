@@ -9,7 +9,7 @@ use crate::threads;
 
 /// The manifest formats that this crate reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ManifestVersion {
+pub(crate) enum ManifestVersion {
     /// `2023-03-03`: files only.
     V2023_03_03,
     /// `2025-12-04-beta`: also directories, symbolic links, execute bits, chunks and deletions.
@@ -19,7 +19,7 @@ pub enum ManifestVersion {
 impl ManifestVersion {
     /// The text of `manifestVersion`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::V2023_03_03 => "2023-03-03",
             Self::V2025_12_04 => "2025-12-04-beta",
@@ -29,7 +29,7 @@ impl ManifestVersion {
 
 /// A manifest of either version. What a version can't express is empty in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// The format that it was read in or will be written in.
     pub version: ManifestVersion,
     /// The algorithm of every hash in it.
@@ -47,7 +47,7 @@ pub struct Manifest {
 impl Manifest {
     /// The same manifest with other files; the total stays as it is.
     #[must_use]
-    pub fn with_files(&self, files: FileTable) -> Self {
+    pub(crate) fn with_files(&self, files: FileTable) -> Self {
         Self {
             version: self.version,
             hash_algorithm: self.hash_algorithm,
@@ -61,7 +61,7 @@ impl Manifest {
 
 /// A directory of a v2025 manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Directory {
+pub(crate) struct Directory {
     /// Its path below the root, WTF-8.
     pub path: Box<[u8]>,
     /// Whether a diff manifest deletes it.
@@ -70,7 +70,7 @@ pub struct Directory {
 
 /// What an entry's contents are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content<'a> {
+pub(crate) enum Content<'a> {
     /// One object.
     Hash(ContentHash),
     /// Several objects, one for each chunk, in order (v2025).
@@ -83,7 +83,7 @@ pub enum Content<'a> {
 
 /// The files of a manifest, in columns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileTable {
+pub(crate) struct FileTable {
     /// All paths, one after another.
     path_bytes: Vec<u8>,
     /// Where each path ends in `path_bytes`.
@@ -143,7 +143,7 @@ enum OddContent {
 impl FileTable {
     /// An empty table with room for `entries` files.
     #[must_use]
-    pub fn with_capacity(entries: usize) -> Self {
+    pub(crate) fn with_capacity(entries: usize) -> Self {
         Self {
             path_ends: Offsets { narrow: Vec::with_capacity(entries), wide: Vec::new() },
             hashes: Vec::with_capacity(entries),
@@ -155,18 +155,18 @@ impl FileTable {
 
     /// How many files there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sizes.len()
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sizes.is_empty()
     }
 
     /// Appends a file.
-    pub fn push(&mut self, path: ManifestPath<'_>, content: Content<'_>, size_bytes: i64, mtime_micros: i64) {
+    pub(crate) fn push(&mut self, path: ManifestPath<'_>, content: Content<'_>, size_bytes: i64, mtime_micros: i64) {
         let index = self.len();
         self.path_bytes.extend_from_slice(path.as_bytes());
         self.path_ends.push(self.path_bytes.len());
@@ -186,7 +186,7 @@ impl FileTable {
     }
 
     /// Appends entry `index` of another table, execute bit and all.
-    pub fn push_from(&mut self, other: &Self, index: usize) {
+    pub(crate) fn push_from(&mut self, other: &Self, index: usize) {
         if other.odd.is_empty() && other.runnable.is_empty() {
             self.path_bytes.extend_from_slice(other.path(index).as_bytes());
             self.path_ends.push(self.path_bytes.len());
@@ -207,7 +207,7 @@ impl FileTable {
     /// # Panics
     /// Like a slice, where there are no such entries.
     #[must_use]
-    pub fn has_paths_of(&self, rows: Range<usize>, other: &Self, other_row: usize) -> bool {
+    pub(crate) fn has_paths_of(&self, rows: Range<usize>, other: &Self, other_row: usize) -> bool {
         let other_rows = other_row..other_row + rows.len();
         let (start, other_start) = (self.path_start(rows.start), other.path_start(other_row));
         let (Some(ends), Some(other_ends)) =
@@ -226,7 +226,7 @@ impl FileTable {
 
     /// A table of stretches of others, one after the other: a copy of each column where they are plain.
     #[must_use]
-    pub fn of_runs(runs: &[(&Self, Range<usize>)]) -> Self {
+    pub(crate) fn of_runs(runs: &[(&Self, Range<usize>)]) -> Self {
         let entries = runs.iter().map(|(_, rows)| rows.len()).sum();
         let path_bytes = runs.iter().map(|(table, rows)| table.path_span(rows).len()).sum();
         let is_plain = runs.iter().all(|(table, _)| table.odd.is_empty() && table.runnable.is_empty());
@@ -280,7 +280,7 @@ impl FileTable {
 
     /// A table of the given entries of this one, in the given order.
     #[must_use]
-    pub fn select(&self, rows: &[u32]) -> Self {
+    pub(crate) fn select(&self, rows: &[u32]) -> Self {
         let mut chosen = Self::with_capacity(rows.len());
         chosen.path_bytes.reserve_exact(rows.iter().map(|row| self.path(*row as usize).as_bytes().len()).sum());
         for row in rows {
@@ -291,24 +291,24 @@ impl FileTable {
 
     /// The sum of all sizes, as the reference sums them: links and deletions count nothing.
     #[must_use]
-    pub fn sum_of_sizes(&self) -> i128 {
+    pub(crate) fn sum_of_sizes(&self) -> i128 {
         self.sizes.iter().map(|size| i128::from(*size)).sum()
     }
 
     /// The bytes of a plain hash, or `None` where the contents are anything else. Cheaper than [`Self::content`].
     #[must_use]
-    pub fn plain_hash(&self, index: usize) -> Option<[u8; 16]> {
+    pub(crate) fn plain_hash(&self, index: usize) -> Option<[u8; 16]> {
         (self.odd.is_empty() || !self.odd.contains_key(&index)).then(|| self.hashes[index])
     }
 
     /// All paths' bytes one after another: what a quick look at all of them needs.
     #[must_use]
-    pub fn all_path_bytes(&self) -> &[u8] {
+    pub(crate) fn all_path_bytes(&self) -> &[u8] {
         &self.path_bytes
     }
 
     /// Forgets all entries and keeps the room.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.path_bytes.clear();
         self.path_ends.truncate(0);
         self.hashes.clear();
@@ -319,7 +319,7 @@ impl FileTable {
     }
 
     /// Sets the execute bit of the last file.
-    pub fn mark_last_runnable(&mut self) {
+    pub(crate) fn mark_last_runnable(&mut self) {
         let last = self.len().saturating_sub(1);
         if !self.is_empty() && self.runnable.last() != Some(&last) {
             self.runnable.push(last);
@@ -331,7 +331,7 @@ impl FileTable {
     /// # Panics
     /// Like a slice, where there is no such entry; so do the other accessors.
     #[must_use]
-    pub fn path(&self, index: usize) -> ManifestPath<'_> {
+    pub(crate) fn path(&self, index: usize) -> ManifestPath<'_> {
         ManifestPath::from_wtf8(&self.path_bytes[self.path_start(index)..self.path_ends.get(index)])
     }
 
@@ -341,7 +341,7 @@ impl FileTable {
 
     /// The contents of entry `index`.
     #[must_use]
-    pub fn content(&self, index: usize) -> Content<'_> {
+    pub(crate) fn content(&self, index: usize) -> Content<'_> {
         let odd = if self.odd.is_empty() { None } else { self.odd.get(&index) };
         match odd {
             None => Content::Hash(ContentHash::Xxh128(self.hashes[index])),
@@ -354,19 +354,19 @@ impl FileTable {
 
     /// The size of entry `index` in bytes, as the manifest gives it.
     #[must_use]
-    pub fn size_bytes(&self, index: usize) -> i64 {
+    pub(crate) fn size_bytes(&self, index: usize) -> i64 {
         self.sizes[index]
     }
 
     /// The modification time of entry `index` in microseconds since the epoch.
     #[must_use]
-    pub fn mtime_micros(&self, index: usize) -> i64 {
+    pub(crate) fn mtime_micros(&self, index: usize) -> i64 {
         self.mtimes[index]
     }
 
     /// Whether entry `index` has the execute bit.
     #[must_use]
-    pub fn is_runnable(&self, index: usize) -> bool {
+    pub(crate) fn is_runnable(&self, index: usize) -> bool {
         self.runnable.binary_search(&index).is_ok()
     }
 }

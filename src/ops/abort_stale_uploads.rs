@@ -20,7 +20,7 @@ const CANCELLED: &str = "File upload cancelled.";
 /// # Errors
 /// S3's: listing needs `s3:ListBucketMultipartUploads` and `s3:ListMultipartUploadParts`, dropping
 /// `s3:AbortMultipartUpload`.
-pub async fn abort_stale_uploads(
+pub(crate) async fn abort_stale_uploads(
     store: Arc<dyn ObjectStore>,
     (bucket, cas_prefix): (&str, &str),
     older_than: Duration,

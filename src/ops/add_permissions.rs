@@ -14,7 +14,7 @@ use crate::path::{ManifestPath, wtf8_from_os_str};
 ///
 /// # Errors
 /// [`Error::PathOutside`] for a file that is not below the root; [`Error::Io`].
-pub fn add_permissions(root: &Path, files: &[PathBuf], wanted: Permissions) -> Result<()> {
+pub(crate) fn add_permissions(root: &Path, files: &[PathBuf], wanted: Permissions) -> Result<()> {
     let below = files.iter().map(|file| below(root, file)).collect::<Result<Vec<_>>>()?;
     let opened = TargetRoot::open(root)?;
     let mut folders = BTreeSet::new();

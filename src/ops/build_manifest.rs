@@ -18,7 +18,7 @@ const OWNER_MAY_EXECUTE: u32 = 0o100;
 
 /// A manifest, and how much work it was.
 #[derive(Debug)]
-pub struct BuildReport {
+pub(crate) struct BuildReport {
     /// The manifest. Its files are in descending order of their paths, as the reference leaves them in memory.
     pub manifest: Manifest,
     /// How many files were read, by why.
@@ -32,7 +32,7 @@ pub struct BuildReport {
 ///
 /// # Errors
 /// As [`hash_files::run`].
-pub fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Context) -> Result<BuildReport> {
+pub(crate) fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Context) -> Result<BuildReport> {
     let files = hash(survey, survey.tree.is_some(), (cache, update_cache), context)?;
     Ok(report(survey, &files, context))
 }
@@ -42,7 +42,7 @@ pub fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Con
 ///
 /// # Errors
 /// As [`run`], and [`crate::Error::Io`] where the root can't be opened again.
-pub fn run_since(
+pub(crate) fn run_since(
     survey: &Survey,
     earlier: &Manifest,
     cache: &HashCache,

@@ -11,7 +11,7 @@ use crate::ops::survey::{self, Survey, SurveyRequest, TreeParts};
 use crate::transfer::context::{Context, LogLevel};
 
 /// What to survey.
-pub struct CollectTreeRequest<'a> {
+pub(crate) struct CollectTreeRequest<'a> {
     /// The root, absolute and normalised.
     pub root: &'a Path,
     /// Which paths.
@@ -24,7 +24,7 @@ pub struct CollectTreeRequest<'a> {
 ///
 /// # Errors
 /// [`crate::Error::Io`] for a directory that can't be read, [`crate::Error::Cancelled`].
-pub fn run(request: &CollectTreeRequest<'_>, context: &Context) -> Result<Survey> {
+pub(crate) fn run(request: &CollectTreeRequest<'_>, context: &Context) -> Result<Survey> {
     let is_cancelled = || context.cancel.is_cancelled();
     let CollectTreeRequest { root, selection, policy } = *request;
     let collected = collect::collect(&CollectRequest { root, selection, policy, is_cancelled: &is_cancelled })?;
@@ -43,7 +43,7 @@ pub fn run(request: &CollectTreeRequest<'_>, context: &Context) -> Result<Survey
 ///
 /// # Errors
 /// [`crate::Error::SourceFile`] for a file that is missing or none, [`crate::Error::Cancelled`].
-pub fn run_listed(root: &Path, files: &PathList, policy: SymlinkPolicy, context: &Context) -> Result<Survey> {
+pub(crate) fn run_listed(root: &Path, files: &PathList, policy: SymlinkPolicy, context: &Context) -> Result<Survey> {
     let collected = collect::collect_listed(root, files, policy);
     let request = SurveyRequest { root, files: &collected.files, links: LinkPolicy::Follow, may_vanish: false };
     let survey = survey::run(&request, context)?;

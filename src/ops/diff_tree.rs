@@ -8,7 +8,7 @@ use crate::ops::survey::Survey;
 
 /// How a file differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Difference {
+pub(crate) enum Difference {
     /// The manifest has no such file.
     New,
     /// Its size is another.
@@ -21,7 +21,7 @@ pub enum Difference {
 
 /// What differs.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct TreeDiff {
+pub(crate) struct TreeDiff {
     /// Files of the tree, by their index in the survey, with how they differ; in the survey's order.
     pub changed: Vec<(usize, Difference)>,
     /// Entries of the manifest that the tree doesn't have, by index; in the manifest's order.
@@ -33,7 +33,7 @@ const TOLERANCE_MICROS: i64 = 1;
 
 /// Compares a survey with a manifest of the same root. Linear in the number of files.
 #[must_use]
-pub fn run(survey: &Survey, manifest: &Manifest) -> TreeDiff {
+pub(crate) fn run(survey: &Survey, manifest: &Manifest) -> TreeDiff {
     let files = &manifest.files;
     let mut diff = TreeDiff::default();
     for (index, row) in rows(survey, manifest).into_iter().enumerate() {
@@ -51,7 +51,7 @@ pub fn run(survey: &Survey, manifest: &Manifest) -> TreeDiff {
 
 /// For each file of a survey the row of a manifest that has the same size and time, and contents; or `None`.
 #[must_use]
-pub fn unchanged_rows(survey: &Survey, manifest: &Manifest) -> Vec<Option<usize>> {
+pub(crate) fn unchanged_rows(survey: &Survey, manifest: &Manifest) -> Vec<Option<usize>> {
     let files = &manifest.files;
     let mut rows = rows(survey, manifest);
     for (row, seen) in rows.iter_mut().zip(&survey.seen) {

@@ -42,7 +42,7 @@ const PERMISSIONS_WITHOUT_ROOT: &str = "Permissions are given from a root direct
 
 /// What to download, and where to.
 #[derive(Clone)]
-pub struct DownloadRequest {
+pub(crate) struct DownloadRequest {
     /// The store.
     pub store: Arc<dyn ObjectStore>,
     /// The bucket.
@@ -57,7 +57,7 @@ pub struct DownloadRequest {
 
 /// A local root and its files.
 #[derive(Debug, Clone)]
-pub struct RootDownload {
+pub(crate) struct RootDownload {
     /// The local directory; made if it is not there.
     ///
     /// The empty path stands for the absolute paths that a caller has put into the manifest: they are taken as they are, so
@@ -69,7 +69,7 @@ pub struct RootDownload {
 
 /// How to download.
 #[derive(Debug, Clone)]
-pub struct DownloadOptions {
+pub(crate) struct DownloadOptions {
     /// What to do where a file is already.
     pub conflicts: ConflictResolution,
     /// What to do where the list of files has one path twice.
@@ -102,7 +102,7 @@ impl Default for DownloadOptions {
 
 /// What to do where a file is already. The reference's `FileConflictResolution`, and one more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConflictResolution {
+pub(crate) enum ConflictResolution {
     /// Leave it alone.
     Skip,
     /// Replace it.
@@ -117,7 +117,7 @@ pub enum ConflictResolution {
 
 /// What to do where the files of one root have one path twice with different contents. The same contents are written once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Duplicates {
+pub(crate) enum Duplicates {
     /// Refuse: nobody has said which should win.
     #[default]
     Refuse,
@@ -127,7 +127,7 @@ pub enum Duplicates {
 
 /// Permissions that are added to downloaded files and to the directories on the way to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Permissions {
+pub(crate) struct Permissions {
     /// The group to give them to.
     pub group: Option<u32>,
     /// Bits to add to files.
@@ -138,7 +138,7 @@ pub struct Permissions {
 
 /// What was downloaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DownloadReport {
+pub(crate) struct DownloadReport {
     /// The paths that were written, by root, links resolved. Files that were left alone are not among them.
     pub written: Vec<PathList>,
 }
@@ -179,7 +179,7 @@ struct Job {
 /// [`Error::InvalidArgument`] (an unknown conflict resolution meets a conflict). Then: [`Error::Integrity`],
 /// [`Error::Io`] for a directory that can't be made, [`Error::Download`] for a file that can't be written, S3's errors,
 /// [`Error::Cancelled`]. Files that were finished by then are right and stay.
-pub async fn download(request: DownloadRequest, context: &Context) -> Result<DownloadReport> {
+pub(crate) async fn download(request: DownloadRequest, context: &Context) -> Result<DownloadReport> {
     run(request, context).await.map_err(|error| match error {
         Error::Io { action, path, source } if action != CREATE_DOWNLOAD_DIRECTORY => {
             Error::Download { action, path, source }
@@ -195,7 +195,7 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
     let options = &prepared.request.options;
     let downloader = Downloader {
         store: Arc::clone(&prepared.request.store),
-        limits: Limits::new(prepared.request.store.as_ref(), options.buffer_bytes),
+        limits: Limits::new(prepared.request.store.max_connections(), options.buffer_bytes),
         buffers: Buffers::default(),
         pace: DiskPace::default(),
         context: context.clone(),

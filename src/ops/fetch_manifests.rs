@@ -22,7 +22,7 @@ const LOGGER: &str = "download";
 
 /// A manifest as S3 has it.
 #[derive(Debug, Clone)]
-pub struct FetchedManifest {
+pub(crate) struct FetchedManifest {
     /// The asset root that its metadata names, WTF-8. Output manifests have one, input manifests don't.
     pub asset_root: Option<Vec<u8>>,
     /// When it was stored, at S3's resolution of one second. Where S3 does not say so, the time in its key.
@@ -45,13 +45,13 @@ struct Job {
 /// # Errors
 /// The store's, with the action `downloading binary file`; [`Error::Sync`] with the decoder's text for what is no manifest,
 /// as the reference raises it; [`Error::Cancelled`].
-pub async fn fetch_manifests(
+pub(crate) async fn fetch_manifests(
     store: &Arc<dyn ObjectStore>,
     bucket: &str,
     keys: Vec<String>,
     context: &Context,
 ) -> Result<Vec<FetchedManifest>> {
-    let limits = Limits::new(store.as_ref(), DEFAULT_BUFFER_BYTES);
+    let limits = Limits::new(store.max_connections(), DEFAULT_BUFFER_BYTES);
     let workers = limits.most_requests();
     let queue = Queue::new((0..keys.len()).collect::<Vec<_>>());
     let job = Arc::new(Job {
@@ -81,7 +81,7 @@ pub async fn fetch_manifests(
 ///
 /// # Errors
 /// As [`fetch_manifests`]; with `strict`, also for what [`manifest::check_strictly`] refuses.
-pub async fn fetch_manifest(
+pub(crate) async fn fetch_manifest(
     store: &Arc<dyn ObjectStore>,
     object: &ObjectKey,
     strict: bool,

@@ -21,12 +21,12 @@ use crate::path::wtf8_from_os_str;
 use crate::transfer::context::{Context, LogLevel};
 
 /// The reference's text for a cancelled hashing.
-pub const CANCELLED: &str = "File hashing cancelled.";
+pub(crate) const CANCELLED: &str = "File hashing cancelled.";
 const LOGGER: &str = "upload";
 
 /// What to hash.
 #[derive(Debug)]
-pub struct HashFilesRequest<'a> {
+pub(crate) struct HashFilesRequest<'a> {
     /// The files, as they were seen.
     pub survey: &'a Survey,
     /// The cache of hashes.
@@ -41,7 +41,7 @@ pub struct HashFilesRequest<'a> {
 
 /// A file that was hashed, or whose hash was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HashedFile {
+pub(crate) struct HashedFile {
     /// The hash of its contents, or those of its chunks.
     pub hashes: Vec<ContentHash>,
     /// The file in the state that has this hash.
@@ -52,7 +52,7 @@ pub struct HashedFile {
 
 /// Why a file's contents were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HashReason {
+pub(crate) enum HashReason {
     /// The cache has never seen it.
     New,
     /// Its size has changed.
@@ -69,12 +69,12 @@ pub enum HashReason {
 
 impl HashReason {
     /// All reasons, in the order in which they are reported.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::New, Self::Size, Self::ModificationTime, Self::StatusChange, Self::DamagedRow, Self::NoCache];
 
     /// The reason as one word, a key of reports.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Size => "size",
@@ -112,7 +112,7 @@ struct Unit {
 ///
 /// # Errors
 /// [`crate::Error::SourceFile`] for the first file that can't be hashed, [`crate::Error::Cancelled`].
-pub fn run(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
+pub(crate) fn run(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
     let count = request.survey.seen.len();
     let mut all = Vec::with_capacity(count);
     for files in in_parallel::batches(count) {
@@ -351,7 +351,7 @@ fn merged<T>(
 /// Drops what caches know of files whose contents turned out to be others than a hash said: to hash them again then reads them.
 ///
 /// `folders` are those of the caches that the hash may have come from; one that has no cache gets none.
-pub fn forget(folders: &[PathBuf], files: &[PathBuf], context: &Context) {
+pub(crate) fn forget(folders: &[PathBuf], files: &[PathBuf], context: &Context) {
     if files.is_empty() {
         return;
     }

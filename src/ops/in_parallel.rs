@@ -16,13 +16,13 @@ const MOST_AT_ONCE: usize = 64;
 const BATCH: usize = 8192;
 
 /// The indices below `count`, some thousands at a time.
-pub fn batches(count: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn batches(count: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(BATCH).map(move |first| first..count.min(first + BATCH))
 }
 
 /// One thread more than processors: one can wait for the disk while the others work.
 #[must_use]
-pub fn thread_count(things: usize) -> usize {
+pub(crate) fn thread_count(things: usize) -> usize {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     (processors + 1).min(things.div_ceil(8)).max(1)
 }
@@ -41,7 +41,7 @@ fn take(next: &AtomicUsize, count: usize, threads: usize) -> Range<usize> {
 /// What became of a list of items: each result stands beside its own item, so that a list that ended early can't be taken for
 /// that of other items.
 #[derive(Debug)]
-pub struct Mapped<'items, I, T> {
+pub(crate) struct Mapped<'items, I, T> {
     /// The items that were worked on to their end, in order, with their results: all of them, unless there is an error.
     pub done: Vec<(&'items I, T)>,
     /// The error with the lowest index.
@@ -53,7 +53,7 @@ impl<I, T> Mapped<'_, I, T> {
     ///
     /// # Errors
     /// The error, where there was one.
-    pub fn all(self) -> Result<Vec<T>> {
+    pub(crate) fn all(self) -> Result<Vec<T>> {
         match self.error {
             Some(error) => Err(error),
             None => Ok(self.done.into_iter().map(|(_, result)| result).collect()),
@@ -63,14 +63,14 @@ impl<I, T> Mapped<'_, I, T> {
 
 /// Threads for work that waits more than it computes: a look at a file server's files is a round trip.
 #[must_use]
-pub fn waiting_thread_count(things: usize) -> usize {
+pub(crate) fn waiting_thread_count(things: usize) -> usize {
     const MOST: usize = 16;
     thread_count(things).max(things.div_ceil(8).min(MOST))
 }
 
 /// Calls `work(state, item)` for each item, on several threads, each with a state of its own. After the first error no new work
 /// begins.
-pub fn map<'items, I: Sync, S, T: Send>(
+pub(crate) fn map<'items, I: Sync, S, T: Send>(
     items: &'items [I],
     new_state: impl Fn() -> S + Sync,
     work: impl Fn(&mut S, &'items I) -> Result<T> + Sync,
@@ -79,7 +79,7 @@ pub fn map<'items, I: Sync, S, T: Send>(
 }
 
 /// As [`map`], on so many threads.
-pub fn map_on<'items, I: Sync, S, T: Send>(
+pub(crate) fn map_on<'items, I: Sync, S, T: Send>(
     threads: usize,
     items: &'items [I],
     new_state: impl Fn() -> S + Sync,

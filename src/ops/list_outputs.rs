@@ -15,11 +15,11 @@ use crate::transfer::context::Context;
 use crate::transfer::tasks::blocking;
 
 /// Manifests under one asset root (WTF-8).
-pub type RootManifests = (Vec<u8>, Vec<Arc<Manifest>>);
+pub(crate) type RootManifests = (Vec<u8>, Vec<Arc<Manifest>>);
 
 /// Which of a task's session actions count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PerTask {
+pub(crate) enum PerTask {
     /// Only those in the last folder by name, whose names begin with the time.
     Latest,
     /// All.
@@ -30,7 +30,12 @@ pub enum PerTask {
 ///
 /// # Errors
 /// The store's; [`Error::Cancelled`].
-pub async fn list_keys(store: &dyn ObjectStore, bucket: &str, prefix: &str, context: &Context) -> Result<Vec<String>> {
+pub(crate) async fn list_keys(
+    store: &dyn ObjectStore,
+    bucket: &str,
+    prefix: &str,
+    context: &Context,
+) -> Result<Vec<String>> {
     let mut keys = Vec::new();
     let mut listing = Listing::new(store, ListRequest { bucket, prefix, delimiter: None, continuation: None });
     loop {
@@ -45,7 +50,7 @@ pub async fn list_keys(store: &dyn ObjectStore, bucket: &str, prefix: &str, cont
 ///
 /// What a key is follows from its place behind the prefix. The prefix itself may have any words in it.
 #[must_use]
-pub fn output_keys(keys: Vec<String>, prefix: &str, per_task: PerTask) -> Vec<String> {
+pub(crate) fn output_keys(keys: Vec<String>, prefix: &str, per_task: PerTask) -> Vec<String> {
     let level = Level::of(prefix);
     let mut chosen = Vec::new();
     let mut tasks: Vec<Task> = Vec::new();
@@ -158,7 +163,7 @@ impl<'a> Output<'a> {
 /// # Errors
 /// Those of [`fetch_manifests`]; [`Error::MissingAssetRoot`] for a manifest whose metadata names no root;
 /// [`Error::NotSupported`] where manifests can't be merged.
-pub async fn find_outputs(
+pub(crate) async fn find_outputs(
     store: &Arc<dyn ObjectStore>,
     bucket: &str,
     prefix: &str,
@@ -175,7 +180,7 @@ pub async fn find_outputs(
 ///
 /// # Errors
 /// As [`find_outputs`].
-pub async fn find_session_action_outputs(
+pub(crate) async fn find_session_action_outputs(
     store: &Arc<dyn ObjectStore>,
     bucket: &str,
     (prefixes, session_action_id): (&[String], &str),
@@ -200,7 +205,7 @@ pub async fn find_session_action_outputs(
 ///
 /// # Errors
 /// Those of [`fetch_manifests`]; [`Error::MissingAssetRoot`].
-pub async fn fetch_with_roots(
+pub(crate) async fn fetch_with_roots(
     store: &Arc<dyn ObjectStore>,
     bucket: &str,
     keys: Vec<String>,

@@ -1,19 +1,19 @@
 //! Use cases, one verb a file.
 
-pub mod abort_stale_uploads;
-pub mod add_permissions;
-pub mod build_manifest;
-pub mod collect_tree;
-pub mod diff_tree;
-pub mod download;
-pub mod fetch_manifests;
-pub mod list_outputs;
-pub mod put_file;
-pub mod snapshot_assets;
-pub mod upload_assets;
+pub(crate) mod abort_stale_uploads;
+pub(crate) mod add_permissions;
+pub(crate) mod build_manifest;
+pub(crate) mod collect_tree;
+pub(crate) mod diff_tree;
+pub(crate) mod download;
+pub(crate) mod fetch_manifests;
+pub(crate) mod list_outputs;
+pub(crate) mod put_file;
+pub(crate) mod snapshot_assets;
+pub(crate) mod upload_assets;
 
-pub mod hash_files;
-pub mod in_parallel;
+pub(crate) mod hash_files;
+pub(crate) mod in_parallel;
 mod lanes;
-pub mod prepare_inputs;
-pub mod survey;
+pub(crate) mod prepare_inputs;
+pub(crate) mod survey;

@@ -19,7 +19,7 @@ use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
 /// A submission's paths as the caller has them.
 #[derive(Debug, Default)]
-pub struct PrepareRequest {
+pub(crate) struct PrepareRequest {
     /// Files to upload.
     pub inputs: PathList,
     /// Directories that will hold outputs.
@@ -38,7 +38,7 @@ pub struct PrepareRequest {
 
 /// The groups of a submission.
 #[derive(Debug, Default)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// The groups, ordered by root and name of location.
     pub groups: Vec<AssetGroup>,
     /// Inputs in all groups.
@@ -51,7 +51,7 @@ pub struct Prepared {
 
 /// Paths under one root; absolute, sorted, each once (WTF-8).
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct AssetGroup {
+pub(crate) struct AssetGroup {
     /// The LOCAL location that made the group.
     pub location_name: Option<String>,
     /// The root.
@@ -67,7 +67,7 @@ pub struct AssetGroup {
 impl PrepareRequest {
     /// Whether any path needs the current directory.
     #[must_use]
-    pub fn has_relative_paths(&self) -> bool {
+    pub(crate) fn has_relative_paths(&self) -> bool {
         let is_relative = |path: &[u8]| path.first() != Some(&b'/');
         [&self.inputs, &self.outputs, &self.references].into_iter().any(|paths| paths.iter().any(is_relative))
             || self.local_locations.iter().chain(&self.shared_locations).any(|location| is_relative(&location.path))
@@ -79,7 +79,7 @@ impl PrepareRequest {
 /// # Errors
 /// [`Error::MisconfiguredInputs`] for directories among the inputs, and for missing ones where they are required;
 /// [`Error::SourceFile`] where an input can't be looked at.
-pub fn run(request: &PrepareRequest) -> Result<Prepared> {
+pub(crate) fn run(request: &PrepareRequest) -> Result<Prepared> {
     let mut grouper = Grouper::new(request);
     let mut prepared = Prepared::default();
     let absolute = |path: &[u8]| grouping::absolute(path, &request.current_directory);

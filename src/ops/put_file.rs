@@ -23,12 +23,17 @@ const CANCELLED: &str = "File upload cancelled.";
 ///
 /// # Errors
 /// [`Error::SourceFile`] where the file is missing, no regular file, unreadable, or changes meanwhile; S3's errors.
-pub async fn put_file(store: Arc<dyn ObjectStore>, path: PathBuf, object: ObjectKey, context: &Context) -> Result<()> {
+pub(crate) async fn put_file(
+    store: Arc<dyn ObjectStore>,
+    path: PathBuf,
+    object: ObjectKey,
+    context: &Context,
+) -> Result<()> {
     object.check(S3Action::UploadingFile)?;
     let source = Arc::new(OneFile { path, waits: context.goes_on(CANCELLED) });
     let reader = Arc::clone(&source);
     let (expected, size_bytes) = blocking(move || hash_file(&reader)).await?;
-    let limits = Limits::new(store.as_ref(), DEFAULT_BUFFER_BYTES);
+    let limits = Limits::new(store.max_connections(), DEFAULT_BUFFER_BYTES);
     let upload = ObjectUpload {
         object,
         expected,

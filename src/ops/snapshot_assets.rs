@@ -28,7 +28,7 @@ const DATA: &str = "Data";
 
 /// What to copy, and where to.
 #[derive(Debug, Clone)]
-pub struct SnapshotRequest {
+pub(crate) struct SnapshotRequest {
     /// The files.
     pub manifest: std::sync::Arc<Manifest>,
     /// The directory that they are below.
@@ -51,7 +51,7 @@ pub struct SnapshotRequest {
 /// # Errors
 /// [`Error::SourceFile`] for a file that is missing, unreadable or not what its hash says, after the others are done;
 /// [`Error::PathOutsideRoot`] for a hostile path; [`Error::Io`] where the snapshot can't be written; [`Error::Cancelled`].
-pub fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> Result<()> {
+pub(crate) fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> Result<()> {
     let target = TargetRoot::create(&request.folder)?;
     // An empty snapshot has the folder, too.
     target.make_directory(ManifestPath::from_wtf8(DATA.as_bytes()))?;

@@ -13,7 +13,7 @@ use crate::transfer::context::{Context, LogLevel};
 
 /// What to look at.
 #[derive(Debug)]
-pub struct SurveyRequest<'a> {
+pub(crate) struct SurveyRequest<'a> {
     /// The root.
     pub root: &'a Path,
     /// Files, relative to the root (WTF-8).
@@ -26,7 +26,7 @@ pub struct SurveyRequest<'a> {
 
 /// Files of a root that are there, as they were at one moment.
 #[derive(Debug)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// The root, open.
     pub root: TreeRoot,
     /// The files, sorted, each once.
@@ -39,7 +39,7 @@ pub struct Survey {
 
 /// What a tree has beside regular files; paths are relative to the root (WTF-8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TreeParts {
+pub(crate) struct TreeParts {
     /// Its directories, sorted.
     pub directories: PathList,
     /// Its links, with their targets relative to the root.
@@ -49,7 +49,7 @@ pub struct TreeParts {
 impl Survey {
     /// The size of all files in bytes.
     #[must_use]
-    pub fn total_bytes(&self) -> u64 {
+    pub(crate) fn total_bytes(&self) -> u64 {
         self.seen.iter().map(|seen| seen.stamp.size_bytes).sum()
     }
 
@@ -57,7 +57,7 @@ impl Survey {
     ///
     /// # Errors
     /// [`Error::Io`] where the root can't be opened again.
-    pub fn select(&self, indices: &[usize]) -> Result<Self> {
+    pub(crate) fn select(&self, indices: &[usize]) -> Result<Self> {
         Ok(Self {
             root: self.root.reopen()?,
             files: indices.iter().map(|index| self.files.get(*index)).collect(),
@@ -72,7 +72,7 @@ impl Survey {
 /// # Errors
 /// [`Error::SourceFile`] for the first that is no regular file, [`Error::Io`] for a root that can't be opened,
 /// [`Error::Cancelled`].
-pub fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
+pub(crate) fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
     let root = TreeRoot::open(request.root, request.links)?;
     let files = request.files.sorted_unique();
     let mut seen: Vec<Option<SeenFile>> = Vec::with_capacity(files.len());

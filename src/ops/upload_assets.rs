@@ -34,17 +34,17 @@ use crate::transfer::once_per_key::{OncePerKey, Outcome};
 use crate::transfer::tasks::blocking;
 use crate::transfer::upload::{ObjectUpload, OpenSource, Sent, Uploader};
 
-pub use self::plan::CHUNK_BYTES;
+pub(crate) use self::plan::CHUNK_BYTES;
 
 const CANCELLED: &str = "File upload cancelled.";
 const LOGGER: &str = "upload";
 
 /// Objects under way in this process, so that parallel calls send each once.
-pub type Flights = OncePerKey<String, Sent>;
+pub(crate) type Flights = OncePerKey<String, Sent>;
 
 /// What to upload, and where to.
 #[derive(Clone)]
-pub struct UploadRequest {
+pub(crate) struct UploadRequest {
     /// The store.
     pub store: Arc<dyn ObjectStore>,
     /// The files.
@@ -69,7 +69,7 @@ pub struct UploadRequest {
 
 /// An object whose contents are at hand.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub(crate) struct Document {
     /// Its key.
     pub key: String,
     /// Its contents.
@@ -82,7 +82,7 @@ pub struct Document {
 
 /// How to upload.
 #[derive(Debug, Clone)]
-pub struct UploadOptions {
+pub(crate) struct UploadOptions {
     /// Files up to this size go many at a time; larger ones one after another, each in parallel parts.
     pub small_file_threshold_bytes: u64,
     /// Neither believe nor sample the cache; ask S3 for every object. The cache is written all the same.
@@ -101,7 +101,7 @@ pub struct UploadOptions {
 }
 
 /// How old an unfinished upload may be to be gone on with, and how old it has to be to be removed as stale.
-pub const RESUME_WITHIN: Duration = Duration::from_hours(24);
+pub(crate) const RESUME_WITHIN: Duration = Duration::from_hours(24);
 
 impl Default for UploadOptions {
     fn default() -> Self {
@@ -138,7 +138,7 @@ struct Job {
 /// [`Error::SourceFile`] for a file that is missing, unreadable or not what its hash says, after the others are done (the hash
 /// caches have forgotten one that is not what its hash says); [`Error::PathOutsideRoot`] for a hostile path; S3's errors;
 /// [`Error::Cancelled`].
-pub async fn upload_assets(request: UploadRequest, context: &Context) -> Result<()> {
+pub(crate) async fn upload_assets(request: UploadRequest, context: &Context) -> Result<()> {
     upload_files(&request, context).await?;
     match &request.document {
         Some(document) => put_document(&request, document, context).await,
@@ -150,7 +150,7 @@ pub async fn upload_assets(request: UploadRequest, context: &Context) -> Result<
 ///
 /// # Errors
 /// [`Error::Cancelled`]; a failure to ask counts as a miss.
-pub async fn cache_is_right(request: &UploadRequest, context: &Context) -> Result<bool> {
+pub(crate) async fn cache_is_right(request: &UploadRequest, context: &Context) -> Result<bool> {
     let job = Arc::new(Job::new(request, context)?);
     let (cached, _) = job.split_by_cache(plan(&request.manifest)?).await;
     job.sample_is_there(&cached).await
@@ -174,7 +174,7 @@ impl Job {
     fn new(request: &UploadRequest, context: &Context) -> Result<Self> {
         let root = open_root(&request.root, request.options.links, context.goes_on(CANCELLED))?;
         let source = Arc::new(ManifestSource::new(root, &request.manifest));
-        let limits = Limits::new(request.store.as_ref(), request.options.buffer_bytes);
+        let limits = Limits::new(request.store.max_connections(), request.options.buffer_bytes);
         let mut uploader = Uploader::new(Arc::clone(&request.store), limits, context.clone())
             .asking_always(request.options.force_check);
         if let Some(records) = request.records.clone().filter(|_| !request.options.resume_within.is_zero()) {
@@ -303,7 +303,7 @@ impl Job {
 ///
 /// # Errors
 /// S3's, as "uploading binary file".
-pub async fn put_document(request: &UploadRequest, document: &Document, context: &Context) -> Result<()> {
+pub(crate) async fn put_document(request: &UploadRequest, document: &Document, context: &Context) -> Result<()> {
     context.check_cancelled(CANCELLED)?;
     let object = ObjectKey::new(request.bucket.clone(), document.key.clone());
     object.check(S3Action::UploadingBinaryFile)?;

@@ -16,7 +16,7 @@ const NAME_HASH_BYTES: usize = 10;
 /// The directory of a session that stands for a root of the submitter's machine: `assetroot-` and 20 hexadecimal digits of
 /// SHAKE-256.
 #[must_use]
-pub fn unique_directory_name(root_path: &[u8]) -> String {
+pub(crate) fn unique_directory_name(root_path: &[u8]) -> String {
     let mut hasher = Shake256::default();
     hasher.update(root_path);
     let mut digest = [0; NAME_HASH_BYTES];
@@ -30,11 +30,11 @@ pub fn unique_directory_name(root_path: &[u8]) -> String {
 }
 
 /// An asset root: its path, whose rules that follows, and its file system location's name.
-pub type Root<'a> = (&'a [u8], PathFormat, Option<&'a [u8]>);
+pub(crate) type Root<'a> = (&'a [u8], PathFormat, Option<&'a [u8]>);
 
 /// Rules for the roots that have no file system location, to directories of the session's. Of equal roots the later counts.
 #[must_use]
-pub fn generate_dynamic_path_mapping<'a>(
+pub(crate) fn generate_dynamic_path_mapping<'a>(
     session_directory: &[u8],
     roots: impl IntoIterator<Item = Root<'a>>,
     host: PathFormat,
@@ -65,7 +65,7 @@ pub fn generate_dynamic_path_mapping<'a>(
 ///
 /// # Errors
 /// [`Error::Sync`] where there is no such rule.
-pub fn local_destination(
+pub(crate) fn local_destination(
     root_path: &[u8],
     has_location: bool,
     dynamic: &[PathMappingRule],
@@ -88,7 +88,7 @@ pub fn local_destination(
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] where the directory has a drive or a root: nothing of another system corresponds to it.
-pub fn convert_directory(directory: &[u8], from: PathFormat, to: PathFormat) -> Result<Vec<u8>> {
+pub(crate) fn convert_directory(directory: &[u8], from: PathFormat, to: PathFormat) -> Result<Vec<u8>> {
     if from == to {
         return Ok(directory.to_vec());
     }

@@ -17,14 +17,16 @@ use crate::error::{Error, Result};
 use crate::hash::{ContentHash, hash_bytes};
 use crate::path::PathFormat;
 
-pub use dynamic::{Root, convert_directory, generate_dynamic_path_mapping, local_destination, unique_directory_name};
-pub use openjd::rules_from_json;
-pub use profiles::{FileSystemLocation, StorageProfile, generate_path_mapping_rules};
-pub use pure::{PureParts, WindowsPrefixes, join};
+pub(crate) use dynamic::{
+    Root, convert_directory, generate_dynamic_path_mapping, local_destination, unique_directory_name,
+};
+pub(crate) use openjd::rules_from_json;
+pub(crate) use profiles::{FileSystemLocation, StorageProfile, generate_path_mapping_rules};
+pub(crate) use pure::{PureParts, WindowsPrefixes, join};
 
 /// The name of a path format in documents.
 #[must_use]
-pub const fn format_name(format: PathFormat) -> &'static str {
+pub(crate) const fn format_name(format: PathFormat) -> &'static str {
     match format {
         PathFormat::Posix => "posix",
         PathFormat::Windows => "windows",
@@ -35,7 +37,7 @@ pub const fn format_name(format: PathFormat) -> &'static str {
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for any other text.
-pub fn format_from_name(name: &str) -> Result<PathFormat> {
+pub(crate) fn format_from_name(name: &str) -> Result<PathFormat> {
     [PathFormat::Posix, PathFormat::Windows]
         .into_iter()
         .find(|format| format_name(*format).eq_ignore_ascii_case(name))
@@ -44,7 +46,7 @@ pub fn format_from_name(name: &str) -> Result<PathFormat> {
 
 /// Paths at or below a source path are mapped to the destination path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PathMappingRule {
+pub(crate) struct PathMappingRule {
     /// How the source path is read.
     pub source_path_format: PathFormat,
     /// What is mapped.
@@ -56,14 +58,14 @@ pub struct PathMappingRule {
 impl PathMappingRule {
     /// The hash of the source path, which manifest files are named after.
     #[must_use]
-    pub fn hashed_source_path(&self) -> ContentHash {
+    pub(crate) fn hashed_source_path(&self) -> ContentHash {
         hash_bytes(&self.source_path)
     }
 }
 
 /// Applies rules to paths: a trie of the source paths' parts.
 #[derive(Debug)]
-pub struct PathMappingRuleApplier {
+pub(crate) struct PathMappingRuleApplier {
     format: PathFormat,
     prefixes: WindowsPrefixes,
     host: PathFormat,
@@ -82,7 +84,7 @@ impl PathMappingRuleApplier {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] where the rules' formats differ.
-    pub fn new(rules: &[PathMappingRule], host: PathFormat, prefixes: WindowsPrefixes) -> Result<Self> {
+    pub(crate) fn new(rules: &[PathMappingRule], host: PathFormat, prefixes: WindowsPrefixes) -> Result<Self> {
         let format = rules.first().map_or(host, |rule| rule.source_path_format);
         if rules.iter().any(|rule| rule.source_path_format != format) {
             return Err(Error::InvalidArgument(
@@ -109,7 +111,7 @@ impl PathMappingRuleApplier {
     /// The path on this machine, or `None` where no rule applies. A rule without any part in its source path (`""`, `"."`)
     /// applies to nothing.
     #[must_use]
-    pub fn transform(&self, path: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn transform(&self, path: &[u8]) -> Option<Vec<u8>> {
         let path = PureParts::new(path, self.format, self.prefixes);
         let parts: Vec<&[u8]> = path.parts().collect();
         let mut node = &self.root;
@@ -131,7 +133,7 @@ impl PathMappingRuleApplier {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] where no rule applies.
-    pub fn strict_transform(&self, path: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn strict_transform(&self, path: &[u8]) -> Result<Vec<u8>> {
         self.transform(path).ok_or_else(|| Error::InvalidArgument("No path mapping rule could be applied".to_owned()))
     }
 }

@@ -14,7 +14,7 @@ const VERSION: &str = "pathmapping-1.0";
 /// # Errors
 /// [`Error::NonValidInput`] where the text is no JSON or has another shape, naming the rule and the field, or the line and
 /// the column.
-pub fn rules_from_json(text: &str) -> Result<Vec<PathMappingRule>> {
+pub(crate) fn rules_from_json(text: &str) -> Result<Vec<PathMappingRule>> {
     read(text).map_err(|problem| Error::NonValidInput(format!("The path mapping rules are not valid: {problem}")))
 }
 

@@ -5,7 +5,7 @@ use crate::path::PathFormat;
 
 /// Where the named locations of a farm are on one kind of machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StorageProfile {
+pub(crate) struct StorageProfile {
     /// The profile's id.
     pub id: Vec<u8>,
     /// Whose rules its paths follow.
@@ -16,7 +16,7 @@ pub struct StorageProfile {
 
 /// A named place in a storage profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileSystemLocation {
+pub(crate) struct FileSystemLocation {
     /// The name, which other profiles have too.
     pub name: Vec<u8>,
     /// Where it is.
@@ -26,7 +26,10 @@ pub struct FileSystemLocation {
 /// Rules that map paths of one profile to paths of the other: one for each name that both have, shared or local, in the
 /// order of the source's. Profiles with one id need none. Of two locations with one name the later counts.
 #[must_use]
-pub fn generate_path_mapping_rules(source: &StorageProfile, destination: &StorageProfile) -> Vec<PathMappingRule> {
+pub(crate) fn generate_path_mapping_rules(
+    source: &StorageProfile,
+    destination: &StorageProfile,
+) -> Vec<PathMappingRule> {
     if source.id == destination.id {
         return Vec::new();
     }

@@ -9,7 +9,7 @@ use crate::path::PathFormat;
 ///
 /// The two differ for network paths without a share, for `\\?\` and `\\.\` paths and for drives that are no letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum WindowsPrefixes {
+pub(crate) enum WindowsPrefixes {
     /// As Python 3.12 and later: `\\server` is a prefix of its own, and anything before a colon is a drive.
     #[default]
     Current,
@@ -19,7 +19,7 @@ pub enum WindowsPrefixes {
 
 /// A path in parts: what roots it (a drive, a share, a slash; empty for a relative path), and the names below.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PureParts<'a> {
+pub(crate) struct PureParts<'a> {
     /// Drive and root as they are written, but with `\` for `/` on Windows: `/`, `//`, `C:`, `C:\`, `\\server\share\`.
     pub anchor: Vec<u8>,
     /// The names, without empty ones and `.`; `..` stays.
@@ -29,7 +29,7 @@ pub struct PureParts<'a> {
 impl<'a> PureParts<'a> {
     /// Takes a path apart.
     #[must_use]
-    pub fn new(path: &'a [u8], format: PathFormat, prefixes: WindowsPrefixes) -> Self {
+    pub(crate) fn new(path: &'a [u8], format: PathFormat, prefixes: WindowsPrefixes) -> Self {
         let is_separator = |byte: &u8| *byte == b'/' || (format == PathFormat::Windows && *byte == b'\\');
         let (anchor, rest) = match (format, prefixes) {
             (PathFormat::Posix, _) => posix_anchor(path),
@@ -41,7 +41,7 @@ impl<'a> PureParts<'a> {
     }
 
     /// All parts, the anchor first if there is one, as `PurePath.parts`.
-    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let anchor = (!self.anchor.is_empty()).then_some(self.anchor.as_slice());
         anchor.into_iter().chain(self.names.iter().copied())
     }
@@ -49,7 +49,7 @@ impl<'a> PureParts<'a> {
 
 /// The text of a path in parts; `.` for one without any, as `str(PurePath())`.
 #[must_use]
-pub fn join(anchor: &[u8], names: &[&[u8]], format: PathFormat) -> Vec<u8> {
+pub(crate) fn join(anchor: &[u8], names: &[&[u8]], format: PathFormat) -> Vec<u8> {
     let separator: &[u8] = match format {
         PathFormat::Posix => b"/",
         PathFormat::Windows => b"\\",

@@ -3,7 +3,7 @@
 /// CRC-32 of bytes as S3 writes it: big-endian, in base64.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html>
 #[must_use]
-pub fn crc32_text(bytes: &[u8]) -> String {
+pub(crate) fn crc32_text(bytes: &[u8]) -> String {
     // CRC-32 has 32 bits; the library gives all widths as 64.
     let sum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, bytes) & 0xffff_ffff;
     base64_of_32_bits(sum)

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 /// AWS credentials at one moment.
 #[derive(Clone, PartialEq, Eq)]
-pub struct SessionCredentials {
+pub(crate) struct SessionCredentials {
     /// Access key id.
     pub access_key_id: String,
     /// Secret access key.
@@ -27,7 +27,7 @@ impl std::fmt::Debug for SessionCredentials {
 }
 
 /// Something that hands out credentials and is asked again whenever they expire.
-pub trait CredentialSource: Send + Sync + std::fmt::Debug + 'static {
+pub(crate) trait CredentialSource: Send + Sync + std::fmt::Debug + 'static {
     /// Fresh credentials, or why there are none.
     fn fetch(&self) -> BoxFuture<'_, Result<SessionCredentials, String>>;
 }

@@ -10,7 +10,7 @@ const ARCHIVED: &str = "The object is archived and can't be read until it is res
 
 /// What is known of an error reply.
 #[derive(Debug)]
-pub struct ErrorReply<'a> {
+pub(crate) struct ErrorReply<'a> {
     /// What was being done.
     pub action: S3Action,
     /// S3's name of the operation: `PutObject`, …
@@ -36,7 +36,7 @@ pub struct ErrorReply<'a> {
 impl ErrorReply<'_> {
     /// The error with guidance and S3's own words, as the reference puts them together.
     #[must_use]
-    pub fn into_error(self) -> S3ServiceError {
+    pub(crate) fn into_error(self) -> S3ServiceError {
         let reply = self.reply();
         let ServiceReply { operation, code, text: reason, .. } = &reply;
         let text = format!("An error occurred ({code}) when calling the {operation} operation: {reason}");

@@ -11,7 +11,7 @@ use crate::error::{Result, S3Action, S3ClientError};
 const MOST_EMPTY_PAGES: u32 = 1000;
 
 /// A listing under way. It ends, or is an error, whatever the server answers.
-pub struct Listing<'a> {
+pub(crate) struct Listing<'a> {
     store: &'a dyn ObjectStore,
     request: ListRequest<'a>,
     continuation: Option<String>,
@@ -22,7 +22,7 @@ pub struct Listing<'a> {
 impl<'a> Listing<'a> {
     /// Begins a listing; `request.continuation` says where, if not at the beginning.
     #[must_use]
-    pub fn new(store: &'a dyn ObjectStore, request: ListRequest<'a>) -> Self {
+    pub(crate) fn new(store: &'a dyn ObjectStore, request: ListRequest<'a>) -> Self {
         let continuation = request.continuation.map(str::to_owned);
         Self { store, request, continuation, ended: false, circle: CircleGuard::default() }
     }
@@ -31,7 +31,7 @@ impl<'a> Listing<'a> {
     ///
     /// # Errors
     /// The store's; [`crate::Error::S3Client`] for a listing that does not get on.
-    pub async fn next_page(&mut self) -> Result<Option<ListPage>> {
+    pub(crate) async fn next_page(&mut self) -> Result<Option<ListPage>> {
         if self.ended {
             return Ok(None);
         }

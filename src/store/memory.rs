@@ -19,7 +19,7 @@ use super::{
 };
 use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};
 use crate::hash::{ContentHash, hash_bytes};
-pub use faults::{Fault, Operation, StoreCall};
+pub(crate) use faults::{Fault, Operation, StoreCall};
 
 type Decide = Box<dyn Fn(&StoreCall<'_>) -> Fault + Send + Sync>;
 
@@ -27,7 +27,7 @@ type Decide = Box<dyn Fn(&StoreCall<'_>) -> Fault + Send + Sync>;
 const PAGE_KEYS: usize = 1000;
 
 /// The store.
-pub struct MemoryStore {
+pub(crate) struct MemoryStore {
     state: Mutex<State>,
     calls: AtomicU64,
     decide: Decide,
@@ -70,13 +70,13 @@ impl std::fmt::Debug for MemoryStore {
 impl MemoryStore {
     /// An empty store without faults.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::failing(|_| Fault::None)
     }
 
     /// An empty store that asks a function what becomes of each request.
     #[must_use]
-    pub fn failing(decide: impl Fn(&StoreCall<'_>) -> Fault + Send + Sync + 'static) -> Self {
+    pub(crate) fn failing(decide: impl Fn(&StoreCall<'_>) -> Fault + Send + Sync + 'static) -> Self {
         Self {
             state: Mutex::default(),
             calls: AtomicU64::new(0),
@@ -90,45 +90,45 @@ impl MemoryStore {
 
     /// The same contents, with other faults and the count of requests at zero.
     #[must_use]
-    pub fn now_failing(self, decide: impl Fn(&StoreCall<'_>) -> Fault + Send + Sync + 'static) -> Self {
+    pub(crate) fn now_failing(self, decide: impl Fn(&StoreCall<'_>) -> Fault + Send + Sync + 'static) -> Self {
         Self { calls: AtomicU64::new(0), decide: Box::new(decide), ..self }
     }
 
     /// How many requests were made.
     #[must_use]
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
     /// The objects with their contents.
     #[must_use]
-    pub fn objects(&self) -> BTreeMap<ObjectKey, Bytes> {
+    pub(crate) fn objects(&self) -> BTreeMap<ObjectKey, Bytes> {
         self.lock().objects.iter().map(|(object, (body, _))| (object.clone(), body.clone())).collect()
     }
 
     /// Uploads that were neither completed nor dropped, with the number of their parts.
     #[must_use]
-    pub fn uploads(&self) -> Vec<(MultipartUpload, usize)> {
+    pub(crate) fn uploads(&self) -> Vec<(MultipartUpload, usize)> {
         let state = self.lock();
         state.uploads.iter().map(|(id, upload)| (upload.named(id), upload.parts.len())).collect()
     }
 
     /// Has an unfinished upload begun at another time.
-    pub fn set_initiated(&self, id: &str, initiated: SystemTime) {
+    pub(crate) fn set_initiated(&self, id: &str, initiated: SystemTime) {
         if let Some(upload) = self.lock().uploads.get_mut(id) {
             upload.initiated = initiated;
         }
     }
 
     /// Stores an object as it is.
-    pub fn insert(&self, object: ObjectKey, body: impl Into<Bytes>) {
+    pub(crate) fn insert(&self, object: ObjectKey, body: impl Into<Bytes>) {
         let body = body.into();
         let info = info(&body, BTreeMap::new());
         self.lock().objects.insert(object, (body, info));
     }
 
     /// Removes an object; whether it was there.
-    pub fn remove(&self, object: &ObjectKey) -> bool {
+    pub(crate) fn remove(&self, object: &ObjectKey) -> bool {
         self.lock().objects.remove(object).is_some()
     }
 

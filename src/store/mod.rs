@@ -1,12 +1,13 @@
 //! S3 as the engine sees it: a narrow trait, the real thing, and a stand-in in memory.
 
-pub mod checksum;
-pub mod credentials;
+pub(crate) mod checksum;
+pub(crate) mod credentials;
 pub(crate) mod dates;
-pub mod guidance;
-pub mod listing;
-pub mod memory;
-pub mod s3;
+pub(crate) mod guidance;
+pub(crate) mod listing;
+#[cfg(test)]
+pub(crate) mod memory;
+pub(crate) mod s3;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,19 +19,19 @@ use futures_util::future::BoxFuture;
 use crate::error::{Result, S3Action, S3ClientError};
 
 /// What every store operation returns.
-pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T>>;
+pub(crate) type StoreFuture<'a, T> = BoxFuture<'a, Result<T>>;
 
 /// The smallest part of a multipart upload, but for the last one:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
-pub const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
+pub(crate) const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
 /// The most parts of a multipart upload (same document).
-pub const MAX_PARTS: u64 = 10_000;
+pub(crate) const MAX_PARTS: u64 = 10_000;
 /// The largest object that S3 takes, 5 TiB (same document; newer accounts may have more).
-pub const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+pub(crate) const MAX_OBJECT_BYTES: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 
 /// Where an object is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey {
+pub(crate) struct ObjectKey {
     /// The bucket.
     pub bucket: String,
     /// The key.
@@ -39,7 +40,7 @@ pub struct ObjectKey {
 
 impl ObjectKey {
     /// An object's place.
-    pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
+    pub(crate) fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
         Self { bucket: bucket.into(), key: key.into() }
     }
 
@@ -47,7 +48,7 @@ impl ObjectKey {
     ///
     /// # Errors
     /// [`crate::Error::S3Client`].
-    pub fn check(&self, action: S3Action) -> Result<()> {
+    pub(crate) fn check(&self, action: S3Action) -> Result<()> {
         let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         let is_name = (1..=255).contains(&self.bucket.len()) && self.bucket.bytes().all(is_name_byte);
         if is_name || self.bucket.starts_with("arn:") {
@@ -59,14 +60,14 @@ impl ObjectKey {
 
     /// `s3://bucket/key`, for messages.
     #[must_use]
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("s3://{}/{}", self.bucket, self.key)
     }
 }
 
 /// What S3 says of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ObjectInfo {
+pub(crate) struct ObjectInfo {
     /// The whole object's size in bytes, where the reply has it.
     pub size_bytes: Option<u64>,
     /// When it was stored, at S3's resolution of one second.
@@ -78,7 +79,7 @@ pub struct ObjectInfo {
 }
 
 /// An object's contents on their way.
-pub struct ObjectBody {
+pub(crate) struct ObjectBody {
     /// What S3 says of the object.
     pub info: ObjectInfo,
     /// How many bytes will come; fewer than the object's size where a range was asked for. `None` where the server does not
@@ -98,14 +99,14 @@ impl std::fmt::Debug for ObjectBody {
 }
 
 /// A stream of bytes. A body that ends early ends with an error, not with `None`.
-pub trait Chunks: Send {
+pub(crate) trait Chunks: Send {
     /// The next bytes, or `None` at the end.
     fn next_chunk(&mut self) -> StoreFuture<'_, Option<Bytes>>;
 }
 
 /// What to put where.
 #[derive(Debug, Clone)]
-pub struct PutRequest<'a> {
+pub(crate) struct PutRequest<'a> {
     /// Where.
     pub object: &'a ObjectKey,
     /// The contents.
@@ -124,7 +125,7 @@ pub struct PutRequest<'a> {
 
 /// Whether an endpoint obeys `If-None-Match` on a PUT. Some S3-compatible servers overlook it, some refuse it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conditions {
+pub(crate) enum Conditions {
     /// It does: S3 itself, and any endpoint that has answered 412 once.
     Obeyed,
     /// Nobody has seen it yet.
@@ -135,7 +136,7 @@ pub enum Conditions {
 
 /// What became of a put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PutOutcome {
+pub(crate) enum PutOutcome {
     /// The object was stored.
     Created,
     /// Something was there already, and [`PutRequest::if_absent`] was asked for.
@@ -144,7 +145,7 @@ pub enum PutOutcome {
 
 /// A multipart upload that has begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MultipartUpload {
+pub(crate) struct MultipartUpload {
     /// Where the object will be.
     pub object: ObjectKey,
     /// S3's id of the upload.
@@ -155,7 +156,7 @@ pub struct MultipartUpload {
 
 /// A part that S3 has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadedPart {
+pub(crate) struct UploadedPart {
     /// From 1.
     pub number: i32,
     /// Its entity tag.
@@ -170,7 +171,7 @@ pub struct UploadedPart {
 
 /// One page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ListPage {
+pub(crate) struct ListPage {
     /// Keys with what the listing says of them, in S3's order.
     pub objects: Vec<(String, ObjectInfo)>,
     /// Prefixes up to the delimiter, where one was asked for.
@@ -181,7 +182,7 @@ pub struct ListPage {
 
 /// What to list.
 #[derive(Debug, Clone, Copy)]
-pub struct ListRequest<'a> {
+pub(crate) struct ListRequest<'a> {
     /// The bucket.
     pub bucket: &'a str,
     /// Only keys that begin so.
@@ -193,7 +194,7 @@ pub struct ListRequest<'a> {
 }
 
 /// The operations on S3 that job attachments need, no more.
-pub trait ObjectStore: Send + Sync + 'static {
+pub(crate) trait ObjectStore: Send + Sync + 'static {
     /// Asks whether an object is there. Only a 404 means that it is not.
     fn head<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, Option<ObjectInfo>>;
 

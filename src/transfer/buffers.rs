@@ -9,12 +9,12 @@ const POOLED_FROM: usize = 256 * 1024;
 
 /// Buffers of a transfer. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Buffers {
     /// A buffer of exactly `length` bytes; what is in it is of no use.
     #[must_use]
-    pub fn take(&self, length: usize) -> Buffer {
+    pub(crate) fn take(&self, length: usize) -> Buffer {
         let mut bytes = if length >= POOLED_FROM { self.pooled(length) } else { None }.unwrap_or_default();
         bytes.resize(length, 0);
         Buffer { bytes, home: self.clone() }
@@ -39,7 +39,7 @@ impl Buffers {
 
 /// A buffer that goes back when it is dropped.
 #[derive(Debug)]
-pub struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     home: Buffers,
 }
@@ -47,7 +47,7 @@ pub struct Buffer {
 impl Buffer {
     /// The buffer as bytes that can be sent; it goes back once all of their clones are gone.
     #[must_use]
-    pub fn freeze(self) -> Bytes {
+    pub(crate) fn freeze(self) -> Bytes {
         if self.bytes.is_empty() { Bytes::new() } else { Bytes::from_owner(self) }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use tokio_util::sync::CancellationToken;
+pub(crate) use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ use crate::fs::leases::GoesOn;
 
 /// Levels of log records, with the numbers of Python's `logging`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Details for whoever looks for a fault.
     Debug = 10,
     /// Progress and results.
@@ -23,7 +23,7 @@ pub enum LogLevel {
 
 /// One log record on its way to the caller.
 #[derive(Debug, Clone)]
-pub struct LogRecord {
+pub(crate) struct LogRecord {
     /// How much it matters.
     pub level: LogLevel,
     /// The last part of the logger's name: `upload`, `download`, …
@@ -34,14 +34,14 @@ pub struct LogRecord {
 
 /// Whether something was said already that is to be said once.
 #[derive(Debug, Default)]
-pub struct LogOnce(AtomicBool);
+pub(crate) struct LogOnce(AtomicBool);
 
 /// Where log records go. Workers call it from any thread; it must not block.
-pub type LogSink = Arc<dyn Fn(LogRecord) + Send + Sync>;
+pub(crate) type LogSink = Arc<dyn Fn(LogRecord) + Send + Sync>;
 
 /// Shared by all workers of one operation. Clones are cheap and share everything.
 #[derive(Clone)]
-pub struct Context {
+pub(crate) struct Context {
     /// The operation's counters.
     pub progress: Arc<Progress>,
     /// Set when the operation should stop.
@@ -67,25 +67,25 @@ impl fmt::Debug for Context {
 impl Context {
     /// A context that nobody listens to.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { progress: Arc::default(), cancel: CancellationToken::new(), log: None }
     }
 
     /// The same context with log records of at least `level` going to `sink`.
     #[must_use]
-    pub fn with_log(mut self, level: LogLevel, sink: LogSink) -> Self {
+    pub(crate) fn with_log(mut self, level: LogLevel, sink: LogSink) -> Self {
         self.log = Some((level, sink));
         self
     }
 
     /// The same cancellation and log, with counters of its own: for a second stage of one call.
     #[must_use]
-    pub fn with_new_progress(&self) -> Self {
+    pub(crate) fn with_new_progress(&self) -> Self {
         Self { progress: Arc::default(), ..self.clone() }
     }
 
     /// Says something. The text is made only if somebody listens at that level.
-    pub fn log(&self, level: LogLevel, logger: &'static str, message: impl FnOnce() -> String) {
+    pub(crate) fn log(&self, level: LogLevel, logger: &'static str, message: impl FnOnce() -> String) {
         if let Some((threshold, sink)) = &self.log
             && level >= *threshold
         {
@@ -94,7 +94,7 @@ impl Context {
     }
 
     /// Warns of something the first time that it happens.
-    pub fn warn_once(&self, once: &LogOnce, logger: &'static str, message: impl FnOnce() -> String) {
+    pub(crate) fn warn_once(&self, once: &LogOnce, logger: &'static str, message: impl FnOnce() -> String) {
         if !once.0.swap(true, Ordering::Relaxed) {
             self.log(LogLevel::Warning, logger, message);
         }
@@ -104,13 +104,13 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Cancelled`].
-    pub fn check_cancelled(&self, text: &str) -> Result<()> {
+    pub(crate) fn check_cancelled(&self, text: &str) -> Result<()> {
         if self.cancel.is_cancelled() { Err(Error::Cancelled(text.to_owned())) } else { Ok(()) }
     }
 
     /// What waits for a file ask: they end with `text` once the operation should stop.
     #[must_use]
-    pub fn goes_on(&self, text: &'static str) -> GoesOn {
+    pub(crate) fn goes_on(&self, text: &'static str) -> GoesOn {
         let context = self.clone();
         GoesOn::unless(move || context.check_cancelled(text))
     }

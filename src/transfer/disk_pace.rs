@@ -14,7 +14,7 @@ const SWIFT: Duration = Duration::from_millis(16);
 ///
 /// An unknown disk is not swift: the first megabytes show what it is.
 #[derive(Debug, Clone)]
-pub struct DiskPace(Arc<AtomicU64>);
+pub(crate) struct DiskPace(Arc<AtomicU64>);
 
 impl Default for DiskPace {
     fn default() -> Self {
@@ -25,12 +25,12 @@ impl Default for DiskPace {
 impl DiskPace {
     /// Whether a write is likely to take no longer than a copy in memory does.
     #[must_use]
-    pub fn is_swift(&self) -> bool {
+    pub(crate) fn is_swift(&self) -> bool {
         self.0.load(Ordering::Relaxed) < nanos(SWIFT)
     }
 
     /// Tells of a write. Where two threads do at the same time, one of the two may be forgotten.
-    pub fn wrote(&self, bytes: usize, took: Duration) {
+    pub(crate) fn wrote(&self, bytes: usize, took: Duration) {
         let bytes = (bytes as u64).max(1);
         let counted = bytes.min(REMEMBERED_BYTES);
         let before = self.0.load(Ordering::Relaxed);

@@ -19,7 +19,7 @@ const UNKNOWN_LENGTH_BYTES: u64 = 1024 * 1024;
 
 /// An object in memory, and the room that it takes there until it is dropped.
 #[derive(Debug)]
-pub struct Document {
+pub(crate) struct Document {
     /// What S3 says of it.
     pub info: ObjectInfo,
     /// Its bytes.
@@ -33,7 +33,7 @@ pub struct Document {
 /// # Errors
 /// The store's, as `downloading binary file`; after [`ATTEMPTS`] broken bodies, the last one's; [`Error::Sync`] for a body that is
 /// longer than any manifest.
-pub async fn fetch_document(
+pub(crate) async fn fetch_document(
     store: &dyn ObjectStore,
     limits: &Limits,
     context: &Context,

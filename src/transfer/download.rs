@@ -37,7 +37,7 @@ const CANCELLED: &str = "File download cancelled.";
 
 /// What is checked of what arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Verify {
+pub(crate) enum Verify {
     /// Nothing: for contents that are checked elsewhere.
     Off,
     /// The size.
@@ -49,7 +49,7 @@ pub enum Verify {
 
 /// One object's contents, and what they should be.
 #[derive(Debug, Clone)]
-pub struct ObjectDownload {
+pub(crate) struct ObjectDownload {
     /// Where they are.
     pub object: ObjectKey,
     /// Where they may be if not there: keys of old farms have no suffix.
@@ -64,7 +64,7 @@ pub struct ObjectDownload {
 
 /// How a download without an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fetched {
+pub(crate) enum Fetched {
     /// The contents were fetched, checked and handed over.
     Placed,
     /// They were there before all of them were asked for; nothing was handed over.
@@ -73,7 +73,7 @@ pub enum Fetched {
 
 /// Everything that many downloads share. Clones are cheap.
 #[derive(Clone)]
-pub struct Downloader {
+pub(crate) struct Downloader {
     /// Where from.
     pub store: Arc<dyn ObjectStore>,
     /// How much at once.
@@ -105,7 +105,7 @@ impl Downloader {
     ///
     /// # Errors
     /// [`Error::Cancelled`].
-    pub async fn object(&self) -> Result<Permit> {
+    pub(crate) async fn object(&self) -> Result<Permit> {
         self.unless(&self.context.cancel, self.limits.object()).await.map_err(Failure::into_error)
     }
 
@@ -115,7 +115,7 @@ impl Downloader {
     ///
     /// # Errors
     /// [`Error::Integrity`] where they are not what they should be; the store's errors; those of `place`.
-    pub async fn fetch_whole<P>(&self, download: &ObjectDownload, place: P) -> Result<Fetched>
+    pub(crate) async fn fetch_whole<P>(&self, download: &ObjectDownload, place: P) -> Result<Fetched>
     where
         P: FnOnce(&[Bytes]) -> Result<()> + Send + 'static,
     {
@@ -141,7 +141,7 @@ impl Downloader {
     ///
     /// # Errors
     /// As [`Downloader::fetch_whole`], and where the file can't be made or written.
-    pub async fn fetch_part<S>(&self, download: &ObjectDownload, stage: S) -> Result<Option<Arc<StagedFile>>>
+    pub(crate) async fn fetch_part<S>(&self, download: &ObjectDownload, stage: S) -> Result<Option<Arc<StagedFile>>>
     where
         S: FnOnce() -> Result<StagedFile> + Send + 'static,
     {
@@ -165,7 +165,7 @@ impl Downloader {
     ///
     /// # Errors
     /// As [`Downloader::fetch_whole`], and where the file can't be written.
-    pub async fn fetch_in_ranges(
+    pub(crate) async fn fetch_in_ranges(
         &self,
         download: &ObjectDownload,
         staged: &Arc<StagedFile>,

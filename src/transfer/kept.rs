@@ -72,13 +72,12 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::memory::MemoryStore;
 
     #[tokio::test]
     async fn what_is_given_is_what_came_whatever_the_frames_and_the_room() {
         let bytes: Vec<u8> = (0..3 * CHUNK_BYTES + 5).map(|index| index.to_le_bytes()[1]).collect();
         for frame in [1000, LARGE_FRAME_BYTES, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1] {
-            let limits = Limits::new(&MemoryStore::default(), 1 << 30);
+            let limits = Limits::new(8, 1 << 30);
             let mut kept = Kept::new(limits.clone(), Buffers::default());
             let mut given = Vec::new();
             for (index, frame) in bytes.chunks(frame).enumerate() {
@@ -94,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn frames_stay_as_they_are_only_while_there_is_room() {
-        let limits = Limits::new(&MemoryStore::default(), 1 << 30);
+        let limits = Limits::new(8, 1 << 30);
         let mut kept = Kept::new(limits.clone(), Buffers::default());
         let frame = Bytes::from(vec![1; CHUNK_BYTES]);
         assert_eq!(kept.push(frame.clone())[0].as_ptr(), frame.as_ptr());

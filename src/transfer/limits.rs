@@ -5,11 +5,10 @@
 //! store to find out.
 
 use crate::permits::{Permit, Permits, Share};
-use crate::store::ObjectStore;
 use crate::sync::{Arc, Mutex, OwnedSemaphorePermit, PoisonError, Semaphore};
 
 /// Bytes of bodies in memory at once in one operation, unless an option says otherwise.
-pub const DEFAULT_BUFFER_BYTES: u64 = 48 * 1024 * 1024;
+pub(crate) const DEFAULT_BUFFER_BYTES: u64 = 48 * 1024 * 1024;
 /// Bytes of bodies in memory at once in the whole process, unless one of its operations may have more by itself.
 const PROCESS_BUFFER_BYTES: u64 = 64 * 1024 * 1024;
 /// The bytes semaphore counts in these, since its permits are 32 bits.
@@ -20,7 +19,7 @@ const OBJECTS: Share = Share { each: 4, fewest: 2, most: 512 };
 
 /// What all operations of a process share. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Shared>);
+pub(crate) struct Budget(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -31,7 +30,7 @@ struct Shared {
 
 /// The limits of one operation. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Limits(Arc<Inner>);
+pub(crate) struct Limits(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -44,14 +43,14 @@ struct Inner {
 
 /// The right to have one request under way.
 #[derive(Debug)]
-pub struct RequestPermit {
+pub(crate) struct RequestPermit {
     #[expect(dead_code, reason = "held")]
     permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Room for a body in memory.
 #[derive(Debug)]
-pub struct Room {
+pub(crate) struct Room {
     #[expect(dead_code, reason = "held")]
     permits: [Option<OwnedSemaphorePermit>; 2],
 }
@@ -59,7 +58,7 @@ pub struct Room {
 impl Budget {
     /// A budget for a process that may open so many more files and connections.
     #[must_use]
-    pub fn new(descriptors: usize) -> Self {
+    pub(crate) fn new(descriptors: usize) -> Self {
         let total = byte_permits(PROCESS_BUFFER_BYTES);
         Self(Arc::new(Shared {
             objects: OBJECTS.permits(descriptors),
@@ -69,7 +68,7 @@ impl Budget {
     }
 
     /// Takes notice of how many descriptors are left now, beside those of objects under way.
-    pub fn fit(&self, descriptors: usize) {
+    pub(crate) fn fit(&self, descriptors: usize) {
         OBJECTS.fit(&self.0.objects, descriptors);
     }
 
@@ -88,10 +87,10 @@ fn byte_permits(bytes: u64) -> u32 {
 }
 
 impl Limits {
-    /// An operation's share of a budget: as many requests as the store may have under way, and this many bytes of bodies.
+    /// An operation's share of a budget: as many requests at once as its store takes, and this many bytes of bodies.
     #[must_use]
-    pub fn within(budget: &Budget, store: &dyn ObjectStore, buffer_bytes: u64) -> Self {
-        let most_requests = store.max_connections().max(1);
+    pub(crate) fn within(budget: &Budget, most_requests: usize, buffer_bytes: u64) -> Self {
+        let most_requests = most_requests.max(1);
         let total = byte_permits(buffer_bytes.max(super::PART_BYTES));
         budget.grow(total);
         Self(Arc::new(Inner {
@@ -105,17 +104,17 @@ impl Limits {
 
     /// How many requests may ever be under way at once.
     #[must_use]
-    pub fn most_requests(&self) -> usize {
+    pub(crate) fn most_requests(&self) -> usize {
         self.0.most_requests
     }
 
     /// Waits for the right to work on an object: all of it, from its first request to its file's name.
-    pub async fn object(&self) -> Permit {
+    pub(crate) async fn object(&self) -> Permit {
         self.0.budget.0.objects.take().await
     }
 
     /// Waits for room for a body. A body that is larger than the whole share gets all of it.
-    pub async fn bytes(&self, bytes: u64) -> Room {
+    pub(crate) async fn bytes(&self, bytes: u64) -> Room {
         let permits = self.permits_for(bytes);
         let own = Arc::clone(&self.0.bytes).acquire_many_owned(permits).await.ok();
         let shared = Arc::clone(&self.0.budget.0.bytes).acquire_many_owned(permits).await.ok();
@@ -124,7 +123,7 @@ impl Limits {
 
     /// Room for a body, if there is room now.
     #[must_use]
-    pub fn try_bytes(&self, bytes: u64) -> Option<Room> {
+    pub(crate) fn try_bytes(&self, bytes: u64) -> Option<Room> {
         let permits = self.permits_for(bytes);
         let own = Arc::clone(&self.0.bytes).try_acquire_many_owned(permits).ok()?;
         let shared = Arc::clone(&self.0.budget.0.bytes).try_acquire_many_owned(permits).ok()?;
@@ -132,14 +131,14 @@ impl Limits {
     }
 
     /// Waits for the right to make a request.
-    pub async fn request(&self) -> RequestPermit {
+    pub(crate) async fn request(&self) -> RequestPermit {
         // The semaphore is never closed, so there is always a permit in the end.
         RequestPermit { permit: Arc::clone(&self.0.requests).acquire_owned().await.ok() }
     }
 
     /// Whether no more than half of the room for bodies is taken, of this operation's and of the process's.
     #[must_use]
-    pub fn has_half_of_its_room(&self) -> bool {
+    pub(crate) fn has_half_of_its_room(&self) -> bool {
         let half = self.0.total_byte_permits as usize / 2;
         self.0.bytes.available_permits() >= half && self.0.budget.0.bytes.available_permits() >= half
     }

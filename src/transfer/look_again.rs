@@ -10,18 +10,18 @@ use crate::error::Result;
 
 /// Whether contents are where they should go by now, brought by another process. It may block.
 #[derive(Clone)]
-pub struct LookAgain {
+pub(crate) struct LookAgain {
     is_there: Arc<dyn Fn() -> Result<bool> + Send + Sync>,
     under_way: LooksUnderWay,
 }
 
 /// Looks that have begun. A download that is given up can't stop one.
 #[derive(Debug, Clone, Default)]
-pub struct LooksUnderWay(Arc<RwLock<()>>);
+pub(crate) struct LooksUnderWay(Arc<RwLock<()>>);
 
 impl LooksUnderWay {
     /// Waits until all looks have ended.
-    pub async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         drop(self.0.write().await);
     }
 }
@@ -29,7 +29,7 @@ impl LooksUnderWay {
 impl LookAgain {
     /// Asks `is_there`, which `under_way` knows of while it lasts.
     #[must_use]
-    pub fn new(under_way: &LooksUnderWay, is_there: impl Fn() -> Result<bool> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(under_way: &LooksUnderWay, is_there: impl Fn() -> Result<bool> + Send + Sync + 'static) -> Self {
         Self { is_there: Arc::new(is_there), under_way: under_way.clone() }
     }
 

@@ -13,7 +13,7 @@ use crate::sync::{Arc, Mutex, MutexGuard, PoisonError, watch};
 
 /// Work under way, by key. Clones share it.
 #[derive(Debug)]
-pub struct OncePerKey<K, T> {
+pub(crate) struct OncePerKey<K, T> {
     flights: Arc<Mutex<Flights<K, T>>>,
 }
 
@@ -21,7 +21,7 @@ type Flights<K, T> = HashMap<K, watch::Receiver<Option<Result<T, Arc<Error>>>>>;
 
 /// What came of asking for a key.
 #[derive(Debug)]
-pub enum Outcome<T> {
+pub(crate) enum Outcome<T> {
     /// This caller did the work.
     Own(Result<T>),
     /// Someone else did.
@@ -46,7 +46,7 @@ where
     T: Clone + Send + Sync,
 {
     /// Does `work` for `key`, or waits for whoever is at it already.
-    pub async fn run<F, W>(&self, key: K, work: F) -> Outcome<T>
+    pub(crate) async fn run<F, W>(&self, key: K, work: F) -> Outcome<T>
     where
         F: FnOnce() -> W,
         W: Future<Output = Result<T>>,

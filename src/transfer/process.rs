@@ -4,7 +4,6 @@ use std::sync::{Mutex, PoisonError};
 
 use super::limits::{Budget, Limits};
 use crate::descriptors::Descriptors;
-use crate::store::ObjectStore;
 
 #[derive(Debug, Clone)]
 struct OfProcess {
@@ -16,10 +15,10 @@ struct OfProcess {
 static CURRENT: Mutex<Option<OfProcess>> = Mutex::new(None);
 
 impl Limits {
-    /// An operation's share of what this process may use.
+    /// An operation's share of what this process may use: as many requests at once as its store takes, and this many bytes.
     #[must_use]
-    pub fn new(store: &dyn ObjectStore, buffer_bytes: u64) -> Self {
-        Self::within(&of_process(), store, buffer_bytes)
+    pub(crate) fn new(most_requests: usize, buffer_bytes: u64) -> Self {
+        Self::within(&of_process(), most_requests, buffer_bytes)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters of one operation, shared by its workers.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     processed_files: AtomicU64,
     processed_bytes: AtomicU64,
     skipped_files: AtomicU64,
@@ -18,7 +18,7 @@ pub struct Progress {
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ProgressSnapshot {
+pub(crate) struct ProgressSnapshot {
     /// Files hashed, sent or received.
     pub processed_files: u64,
     /// Bytes hashed, sent or received; grows while a file is on its way.
@@ -36,7 +36,7 @@ pub struct ProgressSnapshot {
 /// Local work under way, until it is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct LocalWork<'a>(&'a AtomicU64);
+pub(crate) struct LocalWork<'a>(&'a AtomicU64);
 
 impl Drop for LocalWork<'_> {
     fn drop(&mut self) {
@@ -46,51 +46,51 @@ impl Drop for LocalWork<'_> {
 
 impl Progress {
     /// Counts bytes of a file that is still on its way.
-    pub fn add_bytes(&self, bytes: u64) {
+    pub(crate) fn add_bytes(&self, bytes: u64) {
         self.processed_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Takes back bytes that were counted and have to be moved again.
-    pub fn take_back_bytes(&self, bytes: u64) {
+    pub(crate) fn take_back_bytes(&self, bytes: u64) {
         self.processed_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Counts a file as done. Its bytes were counted by [`Progress::add_bytes`].
-    pub fn finish_file(&self) {
+    pub(crate) fn finish_file(&self) {
         self.processed_files.fetch_add(1, Ordering::Release);
     }
 
     /// Counts a file that needed no work.
-    pub fn skip_file(&self, bytes: u64) {
+    pub(crate) fn skip_file(&self, bytes: u64) {
         self.skipped_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.skipped_files.fetch_add(1, Ordering::Release);
     }
 
     /// Counts bytes that needed no work, of a file that is not done yet.
-    pub fn skip_bytes(&self, bytes: u64) {
+    pub(crate) fn skip_bytes(&self, bytes: u64) {
         self.skipped_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts bytes that were read to see whether a file that is there is right: a sign of life, and no progress.
-    pub fn check_bytes(&self, bytes: u64) {
+    pub(crate) fn check_bytes(&self, bytes: u64) {
         self.checked_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Tells of a step of local work that counts for nothing else.
-    pub fn beat(&self) {
+    pub(crate) fn beat(&self) {
         self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells that this machine is at work: looking, copying, syncing. A single system call may take minutes there, and the
     /// network has no part in it, so every look at the counters meanwhile counts as a beat.
-    pub fn local_work(&self) -> LocalWork<'_> {
+    pub(crate) fn local_work(&self) -> LocalWork<'_> {
         self.local_work.fetch_add(1, Ordering::Relaxed);
         LocalWork(&self.local_work)
     }
 
     /// The counters now. Files are read first, so that a file never shows as done before its bytes do.
     #[must_use]
-    pub fn snapshot(&self) -> ProgressSnapshot {
+    pub(crate) fn snapshot(&self) -> ProgressSnapshot {
         let processed_files = self.processed_files.load(Ordering::Acquire);
         let skipped_files = self.skipped_files.load(Ordering::Acquire);
         if self.local_work.load(Ordering::Relaxed) > 0 {

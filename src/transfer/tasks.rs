@@ -3,7 +3,7 @@
 use tokio::task::JoinError;
 
 /// Runs work that blocks on a thread that may block. A panic in it is a panic here.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         // Blocking work is never aborted, so this is its panic.
@@ -12,7 +12,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 }
 
 /// What a task gave, or `None` where it was aborted. A panic in it is a panic here.
-pub fn finished<T>(outcome: Result<T, JoinError>) -> Option<T> {
+pub(crate) fn finished<T>(outcome: Result<T, JoinError>) -> Option<T> {
     match outcome {
         Ok(value) => Some(value),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -34,7 +34,7 @@ const CANCELLED: &str = "File upload cancelled.";
 const LOGGER: &str = "upload";
 
 /// Opens what is to be sent.
-pub trait OpenSource: Send + Sync + 'static {
+pub(crate) trait OpenSource: Send + Sync + 'static {
     /// Opens entry `index`.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ pub trait OpenSource: Send + Sync + 'static {
 
 /// One object that should be in the store.
 #[derive(Clone)]
-pub struct ObjectUpload {
+pub(crate) struct ObjectUpload {
     /// Where.
     pub object: ObjectKey,
     /// What its contents hash to.
@@ -68,7 +68,7 @@ pub struct ObjectUpload {
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
+pub(crate) enum Sent {
     /// It was sent.
     Uploaded,
     /// The store had it.
@@ -86,7 +86,7 @@ enum Found {
 
 /// Everything that many uploads share. Clones are cheap.
 #[derive(Clone)]
-pub struct Uploader {
+pub(crate) struct Uploader {
     /// Where to.
     pub store: Arc<dyn ObjectStore>,
     /// How much at once.
@@ -104,7 +104,7 @@ pub struct Uploader {
 impl Uploader {
     /// An uploader to a store.
     #[must_use]
-    pub fn new(store: Arc<dyn ObjectStore>, limits: Limits, context: Context) -> Self {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, limits: Limits, context: Context) -> Self {
         Self {
             store,
             limits,
@@ -118,14 +118,14 @@ impl Uploader {
 
     /// The same, asking for every object before it is sent.
     #[must_use]
-    pub fn asking_always(mut self, always: bool) -> Self {
+    pub(crate) fn asking_always(mut self, always: bool) -> Self {
         self.always_asks = always;
         self
     }
 
     /// The same, going on with large uploads that these records say were begun within this time and not finished.
     #[must_use]
-    pub fn resuming(mut self, records: UploadRecords, within: Duration) -> Self {
+    pub(crate) fn resuming(mut self, records: UploadRecords, within: Duration) -> Self {
         self.resuming = Resuming::new(records, within);
         self
     }
@@ -134,7 +134,7 @@ impl Uploader {
     ///
     /// # Errors
     /// [`Error::Cancelled`].
-    pub async fn object(&self) -> Result<Permit> {
+    pub(crate) async fn object(&self) -> Result<Permit> {
         self.or_cancelled(self.limits.object()).await
     }
 
@@ -142,7 +142,7 @@ impl Uploader {
     ///
     /// # Errors
     /// [`Error::SourceFile`] where the file is not what its hash says, is missing or can't be read; the store's errors.
-    pub async fn ensure(&self, upload: &ObjectUpload) -> Result<Sent> {
+    pub(crate) async fn ensure(&self, upload: &ObjectUpload) -> Result<Sent> {
         if upload.size_bytes > MAX_OBJECT_BYTES {
             return Err(Error::InvalidArgument(format!(
                 "{}: {} bytes are more than S3's limit of 5 TiB for one object",

@@ -12,7 +12,7 @@ use crate::path_mapping::{format_from_name, format_name};
 /// # Errors
 /// [`Error::Json`] for text that is no JSON; [`Error::InvalidArgument`] for JSON of another shape, naming the entry and the
 /// field.
-pub fn properties_from_json(text: &[u8]) -> Result<Vec<WorkerManifestProperties>> {
+pub(crate) fn properties_from_json(text: &[u8]) -> Result<Vec<WorkerManifestProperties>> {
     let mut reader = Reader::new(text);
     let located = |error: SyntaxError| error.locate(text);
     let parsed = read_list(&mut reader).map_err(located)?;
@@ -31,7 +31,7 @@ pub fn properties_from_json(text: &[u8]) -> Result<Vec<WorkerManifestProperties>
 
 /// Writes a list of properties as Python's `json.dumps` writes what the agent makes of them.
 #[must_use]
-pub fn properties_to_json(properties: &[WorkerManifestProperties]) -> Vec<u8> {
+pub(crate) fn properties_to_json(properties: &[WorkerManifestProperties]) -> Vec<u8> {
     let mut out = Vec::new();
     push_list(&mut out, properties, push_properties);
     out

@@ -22,7 +22,7 @@
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct LowTransferRateDetector {
+pub(crate) struct LowTransferRateDetector {
     threshold_bytes_per_second: f64,
     maximum_reports: u32,
     low_reports: u32,
@@ -38,19 +38,19 @@ impl Default for LowTransferRateDetector {
 
 impl LowTransferRateDetector {
     /// The agent's threshold: 10 KB/s.
-    pub const THRESHOLD_BYTES_PER_SECOND: f64 = 10_000.0;
+    pub(crate) const THRESHOLD_BYTES_PER_SECOND: f64 = 10_000.0;
     /// The agent's limit. A report comes at least once a second, so this is a minute.
-    pub const MAXIMUM_REPORTS: u32 = 60;
+    pub(crate) const MAXIMUM_REPORTS: u32 = 60;
 
     /// A detector that has seen no report.
     #[must_use]
-    pub const fn new(threshold_bytes_per_second: f64, maximum_reports: u32) -> Self {
+    pub(crate) const fn new(threshold_bytes_per_second: f64, maximum_reports: u32) -> Self {
         Self { threshold_bytes_per_second, maximum_reports, low_reports: 0, finished_files: 0, counted_bytes: 0 }
     }
 
     /// Takes in a report: its rate in bytes a second, and how many files, and bytes if they are known, were finished since
     /// the start, whether they moved or were there already. Returns whether the download should go on.
-    pub fn observe(&mut self, transfer_rate: f64, finished_files: u64, bytes: Option<u64>) -> bool {
+    pub(crate) fn observe(&mut self, transfer_rate: f64, finished_files: u64, bytes: Option<u64>) -> bool {
         let bytes = bytes.unwrap_or(self.counted_bytes);
         if finished_files > self.finished_files || bytes > self.counted_bytes {
             self.low_reports = 0;
@@ -67,13 +67,13 @@ impl LowTransferRateDetector {
 
     /// Low reports in the series so far.
     #[must_use]
-    pub const fn low_reports(&self) -> u32 {
+    pub(crate) const fn low_reports(&self) -> u32 {
         self.low_reports
     }
 
     /// Why the download was given up, in the agent's words.
     #[must_use]
-    pub fn failure_message(&self) -> String {
+    pub(crate) fn failure_message(&self) -> String {
         // `{:?}` shows a whole number with `.0`, as Python does.
         format!(
             "Input syncing failed due to successive low transfer rates (< {:?} KB/s). \

@@ -12,12 +12,12 @@ use crate::manifest::canonical::push_string;
 use crate::path::PathFormat;
 use crate::path_mapping::{PathMappingRule, convert_directory};
 
-pub use json::{properties_from_json, properties_to_json};
-pub use low_transfer_rate::LowTransferRateDetector;
+pub(crate) use json::{properties_from_json, properties_to_json};
+pub(crate) use low_transfer_rate::LowTransferRateDetector;
 
 /// One asset root of a job, as the Deadline Cloud API knows it. All texts are WTF-8, see [`crate::path`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ManifestProperties {
+pub(crate) struct ManifestProperties {
     /// The path on the submitter's machine that the manifest's paths are relative to.
     pub root_path: Vec<u8>,
     /// The format of that path.
@@ -34,7 +34,7 @@ pub struct ManifestProperties {
 
 /// An asset root with the places that it has on a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct WorkerManifestProperties {
+pub(crate) struct WorkerManifestProperties {
     /// The root as the job has it.
     pub manifest_properties: ManifestProperties,
     /// The root's directory on the worker.
@@ -48,7 +48,7 @@ pub struct WorkerManifestProperties {
 impl WorkerManifestProperties {
     /// The rule that maps the root to the worker's directory.
     #[must_use]
-    pub fn to_path_mapping_rule(&self) -> PathMappingRule {
+    pub(crate) fn to_path_mapping_rule(&self) -> PathMappingRule {
         PathMappingRule {
             source_path_format: self.manifest_properties.root_path_format,
             source_path: self.manifest_properties.root_path.clone(),
@@ -58,7 +58,7 @@ impl WorkerManifestProperties {
 
     /// The hash of the location's name and the root path, which output manifests are named after.
     #[must_use]
-    pub fn hashed_source_path(&self) -> ContentHash {
+    pub(crate) fn hashed_source_path(&self) -> ContentHash {
         let mut text = self.manifest_properties.file_system_location_name.clone().unwrap_or_default();
         text.extend_from_slice(&self.manifest_properties.root_path);
         hash_bytes(&text)
@@ -68,7 +68,7 @@ impl WorkerManifestProperties {
     ///
     /// # Errors
     /// [`crate::Error::InvalidArgument`] for a directory of the other format that is not relative.
-    pub fn local_output_relative_directories(&self, host: PathFormat) -> Result<Option<Vec<Vec<u8>>>> {
+    pub(crate) fn local_output_relative_directories(&self, host: PathFormat) -> Result<Option<Vec<Vec<u8>>>> {
         let format = self.manifest_properties.root_path_format;
         let directories = self.manifest_properties.output_relative_directories.as_ref();
         let convert =
@@ -81,7 +81,7 @@ impl WorkerManifestProperties {
     /// Metadata is ASCII: another root is written as JSON with escapes, under `asset-root-json` for readers that know this
     /// and under `asset-root` for the others.
     #[must_use]
-    pub fn output_metadata(&self) -> Vec<(&'static str, Vec<u8>)> {
+    pub(crate) fn output_metadata(&self) -> Vec<(&'static str, Vec<u8>)> {
         let root = &self.manifest_properties.root_path;
         let mut metadata = if root.is_ascii() {
             vec![("asset-root", root.clone())]

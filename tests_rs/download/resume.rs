@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusty_attachments::cache::{HashCache, Lookup};
 
 use super::*;
-use crate::hash_rows::{keep, known, state_of};
+use crate::tests_rs::hash_rows::{keep, known, state_of};
 
 /// Writes a file that was last changed at this time, and lets it rest for a tick of its clock.
 pub fn rested(path: &Path, contents: &[u8], mtime_micros: i64) {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::error_invariants::{BUCKET, KEY, names_its_object, reply};
-use crate::store::TestCredentials;
+use crate::tests_rs::store::TestCredentials;
 
 /// Statuses that are tried again with pauses, until the budget of the test is used up.
 const SLOW: [u16; 5] = [429, 500, 502, 503, 504];

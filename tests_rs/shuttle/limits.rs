@@ -5,20 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt;
 
-use crate::store::memory::MemoryStore;
 use crate::transfer::limits::{Budget, Limits};
 use crate::transfer::permits::Permits;
 use crate::transfer::sync::switch;
 use crate::transfer::window::Window;
 
 /// How many requests may ever be under way in these tests.
-const MOST: usize = 3;
-
-pub fn store() -> MemoryStore {
-    let mut store = MemoryStore::new();
-    store.max_connections = MOST;
-    store
-}
+pub const MOST: usize = 3;
 
 /// How many requests can begin now without waiting for any to end.
 pub fn can_begin(limits: &Limits) -> usize {
@@ -103,7 +96,7 @@ fn permits_are_as_many_as_was_said_last_whoever_holds_some_meanwhile() {
 fn operations_that_share_a_budget_all_end_and_give_it_back() {
     crate::explore(|| {
         let budget = Budget::new(0);
-        let operations: Vec<_> = (0..3).map(|_| Limits::within(&budget, &store(), 64 << 20)).collect();
+        let operations: Vec<_> = (0..3).map(|_| Limits::within(&budget, MOST, 64 << 20)).collect();
         let tasks: Vec<_> = (0..6)
             .map(|number| {
                 let limits = operations[number % operations.len()].clone();

@@ -7,16 +7,21 @@
 //! Tokio runtime, and the retry budget, which is the client's (`faults/`, row F2, runs it out).
 //! Orderings of atomics are all taken for sequentially consistent.
 
+#![allow(unreachable_pub, reason = "tests use what others have")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(missing_docs, dead_code, reason = "the modules under test are compiled in, with more than is used here")]
 
-use rusty_attachments::{error, store};
 use transfer::{permits, sync};
 
 mod cancelling;
 mod flights;
 mod limits;
 mod transfer;
+
+/// In the place of `src/error.rs`.
+mod error {
+    pub use rusty_attachments::{Error, Result};
+}
 
 /// Runs a test under many schedules of both kinds.
 fn explore(test: fn()) {

@@ -6,7 +6,7 @@ use rusty_attachments::fs::open::LinkPolicy;
 use rusty_attachments::ops::snapshot_assets::{SnapshotRequest, snapshot_assets};
 
 use super::*;
-use crate::hash_rows::{keep, known};
+use crate::tests_rs::hash_rows::{keep, known};
 
 /// A root whose file `changed`, which is behind a link, has other contents than its manifest and the cache say; and a manifest.
 fn with_a_wrong_hash(root: &Path, caches: &Path, contents: &[u8]) -> Arc<Manifest> {

@@ -21,7 +21,7 @@ use crate::path::ManifestPath;
 /// # Errors
 /// [`Error::NotSupported`] unless both are snapshots of version 2025-12-04-beta with one hash algorithm;
 /// [`Error::ManifestInvalid`] where `parent` can't be encoded.
-pub fn compute_diff(parent: &Manifest, current: &Manifest) -> Result<Manifest> {
+pub(crate) fn compute_diff(parent: &Manifest, current: &Manifest) -> Result<Manifest> {
     check_snapshot(parent)?;
     check_snapshot(current)?;
     check_algorithms(parent, current)?;
@@ -71,7 +71,7 @@ fn same_entry(left: &FileTable, left_row: usize, right: &FileTable, right_row: u
 ///
 /// # Errors
 /// As [`apply_diffs`].
-pub fn apply_diff(snapshot: &Manifest, diff: &Manifest) -> Result<Manifest> {
+pub(crate) fn apply_diff(snapshot: &Manifest, diff: &Manifest) -> Result<Manifest> {
     apply_diffs(snapshot, std::slice::from_ref(&diff))
 }
 
@@ -84,7 +84,7 @@ pub fn apply_diff(snapshot: &Manifest, diff: &Manifest) -> Result<Manifest> {
 /// # Errors
 /// [`Error::NotSupported`] unless the first is a snapshot, the rest are diffs, and all have one hash algorithm;
 /// [`Error::ManifestInvalid`] for a diff against something else, and for clashes of files with directories.
-pub fn apply_diffs(snapshot: &Manifest, diffs: &[&Manifest]) -> Result<Manifest> {
+pub(crate) fn apply_diffs(snapshot: &Manifest, diffs: &[&Manifest]) -> Result<Manifest> {
     check_snapshot(snapshot)?;
     let mut result = snapshot.clone();
     for diff in diffs {

@@ -11,7 +11,7 @@ use crate::manifest::table::{Content, Directory, Manifest, ManifestVersion};
 
 /// A manifest with its directories in order and numbered.
 #[derive(Debug)]
-pub struct Names<'a> {
+pub(crate) struct Names<'a> {
     manifest: &'a Manifest,
     /// Sorted by code points, each once, with whether it is deleted.
     directories: Vec<(&'a [u8], bool)>,
@@ -23,7 +23,7 @@ impl<'a> Names<'a> {
     ///
     /// # Errors
     /// [`Error::ManifestInvalid`] for names and targets that the format refuses: what would not be read again is not written.
-    pub fn new(manifest: &'a Manifest) -> Result<Self> {
+    pub(crate) fn new(manifest: &'a Manifest) -> Result<Self> {
         let mut directories: BTreeMap<&[u8], bool> = BTreeMap::new();
         let is_diff = manifest.parent_manifest_hash.is_some();
         for Directory { path, deleted } in &manifest.directories {
@@ -71,7 +71,7 @@ impl<'a> Names<'a> {
     }
 
     /// The rows in the order in which they are written, without later duplicates; `None` if that is the table's.
-    pub fn file_order(&self) -> Option<Vec<u32>> {
+    pub(crate) fn file_order(&self) -> Option<Vec<u32>> {
         let files = &self.manifest.files;
         let order = canonical_order(files);
         let sorted = order.is_none();
@@ -81,7 +81,7 @@ impl<'a> Names<'a> {
     }
 
     /// Appends what comes before the files.
-    pub fn write_head(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_head(&self, out: &mut Vec<u8>) {
         out.extend(b"{\"dirs\":[");
         for (number, (path, deleted)) in self.directories.iter().enumerate() {
             if number > 0 {
@@ -98,7 +98,7 @@ impl<'a> Names<'a> {
     }
 
     /// Appends one file.
-    pub fn write_entry(&self, out: &mut Vec<u8>, row: usize) {
+    pub(crate) fn write_entry(&self, out: &mut Vec<u8>, row: usize) {
         let files = &self.manifest.files;
         let content = files.content(row);
         let start = out.len();
@@ -145,7 +145,7 @@ impl<'a> Names<'a> {
     }
 
     /// Appends what comes after the files.
-    pub fn write_tail(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_tail(&self, out: &mut Vec<u8>) {
         out.extend(b"],\"hashAlg\":\"");
         out.extend(self.manifest.hash_algorithm.as_str().as_bytes());
         out.extend(b"\",\"manifestVersion\":\"");

@@ -9,15 +9,15 @@ mod diff;
 pub(super) mod encode;
 mod entry;
 
-pub use diff::{apply_diff, apply_diffs, compute_diff};
+pub(crate) use diff::{apply_diff, apply_diffs, compute_diff};
 
 use crate::path::ManifestPath;
 
 /// The size of a chunk of a large file: 256 MiB, as upstream's drafts fix it.
-pub const CHUNK_SIZE_BYTES: i64 = 256 << 20;
+pub(crate) const CHUNK_SIZE_BYTES: i64 = 256 << 20;
 
 /// The longest path that a name may expand to: what Windows allows in UTF-16 units, and far beyond Linux' 4096 bytes.
-pub const LONGEST_PATH_BYTES: usize = 32_767;
+pub(crate) const LONGEST_PATH_BYTES: usize = 32_767;
 
 /// How often a directory's path may be repeated by names that refer to it, measured by the document's length: a short
 /// document must not unfold to terabytes. Real trees stay below 5.
@@ -25,7 +25,7 @@ const LARGEST_EXPANSION: usize = 64;
 
 /// Why a path can't be a name in a manifest of this version, if it can't.
 #[must_use]
-pub fn name_problem(path: &[u8]) -> Option<&'static str> {
+pub(crate) fn name_problem(path: &[u8]) -> Option<&'static str> {
     if path.is_empty() {
         return Some("is empty");
     }
@@ -48,7 +48,7 @@ pub fn name_problem(path: &[u8]) -> Option<&'static str> {
 
 /// Why a path can't be a link's target, if it can't: targets are relative to the root, and read on any system.
 #[must_use]
-pub fn target_problem(path: &[u8]) -> Option<&'static str> {
+pub(crate) fn target_problem(path: &[u8]) -> Option<&'static str> {
     if path.starts_with(b"\\\\") {
         return Some("is a UNC path");
     }

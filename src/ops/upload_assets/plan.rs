@@ -7,7 +7,7 @@ use crate::hash::ContentHash;
 use crate::manifest::{CHUNK_SIZE_BYTES, Content, Manifest};
 
 /// A file chunk of a v2025 manifest.
-pub const CHUNK_BYTES: u64 = CHUNK_SIZE_BYTES.unsigned_abs();
+pub(crate) const CHUNK_BYTES: u64 = CHUNK_SIZE_BYTES.unsigned_abs();
 
 /// One content, and the files that have it.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use crate::store::{Chunks, ObjectInfo, StoreFuture};
 /// What is asked of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)]
-pub enum Operation {
+pub(crate) enum Operation {
     Head,
     Get,
     Put,
@@ -23,7 +23,7 @@ pub enum Operation {
 
 /// One request, as the function that decides on faults sees it.
 #[derive(Debug, Clone, Copy)]
-pub struct StoreCall<'a> {
+pub(crate) struct StoreCall<'a> {
     /// Counted from 1, over all operations.
     pub number: u64,
     /// What is asked.
@@ -36,7 +36,7 @@ pub struct StoreCall<'a> {
 
 /// What becomes of a request. Faults of bodies strike a GET; any other request they leave alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It is done.
     None,
     /// It is refused with this HTTP status, and nothing is done.

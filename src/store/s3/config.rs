@@ -39,7 +39,7 @@ const STS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What clients of one process share: connections, and which account a key belongs to. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct S3Shared {
+pub(crate) struct S3Shared {
     clients: Clients,
     accounts: Arc<Mutex<HashMap<String, Option<String>>>>,
     endpoints: Arc<Mutex<HashMap<String, Arc<Endpoint>>>>,
@@ -50,7 +50,7 @@ pub struct S3Shared {
 impl S3Shared {
     /// Opens no connection.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 

@@ -31,16 +31,16 @@ use super::{
     PutRequest, StoreFuture, UploadedPart,
 };
 use crate::error::{Result, S3Action};
-pub use config::S3Shared;
+pub(crate) use config::S3Shared;
 use endpoint::Endpoint;
 use errors::Signals;
 use identity::Identity;
 use redirect::Redirects;
-pub use settings::S3Settings;
+pub(crate) use settings::S3Settings;
 
 /// How to reach S3. The default is what the environment and the profiles say.
 #[derive(Debug, Clone)]
-pub struct S3Options {
+pub(crate) struct S3Options {
     /// Requests under way at once, the reference's `s3_max_pool_connections`.
     pub max_connections: usize,
     /// The region; else that of the environment or profile, else `us-east-1`.
@@ -91,7 +91,7 @@ impl S3Options {
     ///
     /// # Errors
     /// [`crate::Error::InvalidArgument`] for values that are no positive numbers.
-    pub fn with_environment(mut self) -> Result<Self> {
+    pub(crate) fn with_environment(mut self) -> Result<Self> {
         self.stall_limit = seconds(STALL_VARIABLE)?.unwrap_or(self.stall_limit);
         self.retry_budget = seconds(RETRY_VARIABLE)?.unwrap_or(self.retry_budget);
         Ok(self)
@@ -110,7 +110,7 @@ fn seconds(variable: &str) -> Result<Option<Duration>> {
 
 /// S3, or something that speaks its protocol.
 #[derive(Debug)]
-pub struct S3Store {
+pub(crate) struct S3Store {
     client: Client,
     identity: Arc<Identity>,
     signals: Arc<Signals>,
@@ -129,13 +129,13 @@ impl S3Store {
     ///
     /// # Errors
     /// [`crate::Error::Configuration`] for a configuration that can't be used.
-    pub async fn connect(shared: &S3Shared, options: S3Options) -> Result<Self> {
+    pub(crate) async fn connect(shared: &S3Shared, options: S3Options) -> Result<Self> {
         config::connect(shared, options).await
     }
 
     /// The account of the credentials, where it is known.
     #[must_use]
-    pub fn account_id(&self) -> Option<&str> {
+    pub(crate) fn account_id(&self) -> Option<&str> {
         self.expected_owner.as_deref()
     }
 

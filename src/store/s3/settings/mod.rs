@@ -29,7 +29,7 @@ use crate::error::{ConfigurationError, Result};
 /// [`S3Options::settings`], and neither environment nor profiles are read then.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::struct_excessive_bools)] // independent switches under botocore's names
-pub struct S3Settings {
+pub(crate) struct S3Settings {
     /// The region to sign for.
     pub region: Option<String>,
     /// Where S3 is, if it is not AWS's.

@@ -20,7 +20,7 @@ const FALL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The window of one endpoint. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Window(Arc<Inner>);
+pub(crate) struct Window(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -39,7 +39,7 @@ struct History {
 impl Window {
     /// A window that opens up to `most` requests.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         let most = most.max(1);
         let permits = Permits::new(FIRST_REQUESTS.min(most));
         Self(Arc::new(Inner { permits, most, history: Mutex::default() }))
@@ -47,18 +47,18 @@ impl Window {
 
     /// How many requests may be under way now.
     #[must_use]
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.0.permits.size()
     }
 
     /// Waits for the right to have one under way.
-    pub async fn enter(&self) -> Permit {
+    pub(crate) async fn enter(&self) -> Permit {
         self.0.permits.take().await
     }
 
     /// A success that took so long, its bodies included. Until the first fall the window grows with each one, then by one for
     /// every window's worth of them.
-    pub fn succeeded(&self, took: Duration) {
+    pub(crate) fn succeeded(&self, took: Duration) {
         let size = self.size();
         if size >= self.0.most || took >= STEADY {
             return;
@@ -75,12 +75,12 @@ impl Window {
     }
 
     /// A third less, once a burst: fewer at a time may each be faster.
-    pub fn fall(&self) {
+    pub(crate) fn fall(&self) {
         self.fall_to(1);
     }
 
     /// A third less where requests come through and take long. A few at a time fill any link.
-    pub fn crowded(&self) {
+    pub(crate) fn crowded(&self) {
         self.fall_to(FEWEST_CROWDED);
     }
 
