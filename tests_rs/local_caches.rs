@@ -211,7 +211,7 @@ fn many_processes_share_the_caches_and_one_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let start = || {
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "local_caches::many_processes_share_the_caches_and_one_is_killed"])
+            .args(["--exact", "tests_rs::local_caches::many_processes_share_the_caches_and_one_is_killed"])
             .env(FOLDER, folder.path())
             .stdout(std::process::Stdio::piped())
             .spawn()

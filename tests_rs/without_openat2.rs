@@ -13,14 +13,14 @@ const VARIABLE: &str = "TESTS_REFUSE_OPENAT2";
 const SUITES: [&str; 9] = [
     // Takes many files, and has nothing to do with links.
     "--skip=a_failure_among_many_files",
-    "download::conflicts",
-    "download::containment",
-    "download::roots",
-    "download::v2025",
-    "fuzzing::no_path",
-    "links::",
-    "local_hashing::",
-    "round_trip::",
+    "tests_rs::download::conflicts",
+    "tests_rs::download::containment",
+    "tests_rs::download::roots",
+    "tests_rs::download::v2025",
+    "tests_rs::fuzzing::no_path",
+    "tests_rs::links::",
+    "tests_rs::local_hashing::",
+    "tests_rs::round_trip::",
 ];
 
 /// A filter outlives `exec`, so that what is started from a thread that has it has it too.
@@ -44,7 +44,7 @@ fn run_tests_without_openat2(error: i32, tests: &[&str], at_least: usize) {
 }
 
 fn suites_hold(error: i32) {
-    run_tests_without_openat2(error, &["--exact", "without_openat2::openat2_is_refused_here", "--include-ignored"], 1);
+    run_tests_without_openat2(error, &["--exact", "tests_rs::without_openat2::openat2_is_refused_here", "--include-ignored"], 1);
     run_tests_without_openat2(error, &SUITES, 30);
 }
 
