@@ -425,8 +425,11 @@ impl From<IntegrityError> for Error {
 const MISSING_ERRNO: i32 = 2;
 /// `EISDIR`: on all systems that Python runs on.
 const DIRECTORY_ERRNO: i32 = 21;
-/// `ELOOP`, which has no stable `ErrorKind`.
-#[cfg(unix)]
-const LOOP_ERRNO: i32 = rustix::io::Errno::LOOP.raw_os_error();
-#[cfg(not(unix))]
-const LOOP_ERRNO: i32 = -1;
+/// `ELOOP`, which has no stable `ErrorKind`: of Linux, or of macOS and the BSDs. Windows has none.
+const LOOP_ERRNO: i32 = if cfg!(target_os = "linux") {
+    40
+} else if cfg!(unix) {
+    62
+} else {
+    -1
+};

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// Whose rules a path follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum PathFormat {
+pub enum PathFormat {
     /// `/` separates; a drive letter and a backslash are ordinary characters.
     Posix,
     /// `\` and `/` separate; drive letters and UNC prefixes exist.
@@ -22,7 +22,7 @@ pub(crate) enum PathFormat {
 impl PathFormat {
     /// The format of the machine that this runs on.
     #[must_use]
-    pub(crate) const fn host() -> Self {
+    pub const fn host() -> Self {
         if cfg!(windows) { Self::Windows } else { Self::Posix }
     }
 }
@@ -64,7 +64,7 @@ pub enum PathProblem {
 
 /// A borrowed manifest path: WTF-8 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ManifestPath<'a>(&'a [u8]);
+pub struct ManifestPath<'a>(&'a [u8]);
 
 impl<'a> ManifestPath<'a> {
     /// Takes bytes that are known to be WTF-8, as the manifest decoder and the Python boundary make them.
@@ -75,25 +75,25 @@ impl<'a> ManifestPath<'a> {
 
     /// The WTF-8 bytes.
     #[must_use]
-    pub(crate) const fn as_bytes(self) -> &'a [u8] {
+    pub const fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 
     /// The path for messages: lone surrogates show as U+FFFD.
     #[must_use]
-    pub(crate) fn display(self) -> String {
+    pub fn display(self) -> String {
         String::from_utf8_lossy(self.0).into_owned()
     }
 
     /// The components, without empty ones and `.` (as `pathlib` drops them).
     #[must_use]
-    pub(crate) fn components(self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+    pub fn components(self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".")
     }
 
     /// Whether the path begins at the top of the host's file system instead of at a root.
     #[must_use]
-    pub(crate) fn is_absolute(self) -> bool {
+    pub fn is_absolute(self) -> bool {
         self.0.first() == Some(&b'/')
     }
 
@@ -136,7 +136,7 @@ impl<'a> ManifestPath<'a> {
     ///
     /// # Errors
     /// [`Error::PathOutsideRoot`] where no file can have this name.
-    pub(crate) fn to_os_string(self) -> Result<OsString> {
+    pub fn to_os_string(self) -> Result<OsString> {
         os_string_from_wtf8(self.0)
             .ok_or_else(|| Error::PathOutsideRoot { path: self.display(), problem: PathProblem::Surrogate })
     }
@@ -290,6 +290,12 @@ pub(crate) fn escape_bytes(bytes: &[u8]) -> Vec<u8> {
         }
     }
     out
+}
+
+/// A host path for WTF-8 text. Where no file can have this name, lone surrogates show as U+FFFD.
+#[must_use]
+pub(crate) fn path_from_wtf8(bytes: &[u8]) -> std::path::PathBuf {
+    os_string_from_wtf8(bytes).unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned().into()).into()
 }
 
 /// A host path for WTF-8 text, or `None` where no file can have this name.

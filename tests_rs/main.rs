@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "tests use what others have")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod api;
 mod download;
 mod fuzzing;
 mod hash_rows;

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use rusty_attachments::Error;
 use rusty_attachments::error::{Result, S3Action};
 use rusty_attachments::hash::hash_bytes;
-use rusty_attachments::store::credentials::{CredentialSource, SessionCredentials};
+use rusty_attachments::store::credentials::{CredentialSource, Credentials};
 use rusty_attachments::store::memory::MemoryStore;
 use rusty_attachments::store::s3::{S3Options, S3Shared, S3Store};
 use rusty_attachments::store::{
@@ -32,8 +32,8 @@ const BUCKET: &str = "bucket";
 pub struct TestCredentials;
 
 impl CredentialSource for TestCredentials {
-    fn fetch(&self) -> BoxFuture<'_, Result<SessionCredentials, String>> {
-        let credentials = SessionCredentials {
+    fn fetch(&self) -> BoxFuture<'_, Result<Credentials, String>> {
+        let credentials = Credentials {
             access_key_id: ACCESS_KEY.to_owned(),
             secret_access_key: SECRET_KEY.to_owned(),
             session_token: None,

@@ -146,6 +146,12 @@ impl HashCache {
         cache
     }
 
+    /// A cache that finds nothing and keeps nothing, for callers who want none.
+    #[must_use]
+    pub(crate) fn none() -> Self {
+        Self { database: TolerantDatabase::none(CREATE_TABLES) }
+    }
+
     /// Opens the cache in `folder` if there is one.
     #[must_use]
     pub(crate) fn open_existing(folder: &Path) -> Option<Self> {

@@ -44,6 +44,12 @@ impl TolerantDatabase {
         database
     }
 
+    /// A cache that finds nothing and keeps nothing.
+    #[must_use]
+    pub(crate) fn none(create_tables: &'static str) -> Self {
+        Self { file: None, create_tables, state: Mutex::default() }
+    }
+
     /// Opens the file and fails where that can't be done, for callers who asked for the cache by name.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
 /// What becomes of symbolic links. A link escapes if what it points to is not collected itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum SymlinkPolicy {
+pub enum SymlinkPolicy {
     /// Links stay links; those that escape are replaced by what they point to.
     #[default]
     CollapseEscaping,

@@ -16,7 +16,7 @@ use crate::path::{ManifestPath, PathFormat};
 
 /// What to do with symbolic links among inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum LinkPolicy {
+pub enum LinkPolicy {
     /// Follow them, wherever they lead, as the reference does.
     #[default]
     Follow,

@@ -11,7 +11,7 @@ const BATCH: u32 = 64;
 
 /// How a file stands to a reference manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum FileStatus {
+pub enum FileStatus {
     /// In both with the same contents.
     Unchanged,
     /// Only in the compared manifest.

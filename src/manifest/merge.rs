@@ -39,7 +39,7 @@ pub(crate) fn merge(manifests: &[&Manifest]) -> Result<Option<Manifest>> {
 }
 
 /// The sum of the sizes of a table, as `totalSize` holds it.
-pub(super) fn total_of(files: &FileTable) -> Result<i64> {
+pub(crate) fn total_of(files: &FileTable) -> Result<i64> {
     i64::try_from(files.sum_of_sizes())
         .map_err(|_| Error::ManifestInvalid("the sizes add up to more than a signed 64-bit integer".to_owned()))
 }

@@ -17,17 +17,19 @@ mod v2023;
 mod v2025;
 
 pub(crate) use canonical::{canonical_order, row_numbers};
-pub(crate) use compare::{Difference, FileStatus, compare, path_of};
+pub use compare::FileStatus;
+pub(crate) use compare::{Difference, compare, path_of};
 pub(crate) use decode::{decode, validate};
 pub(crate) use distinct::{DistinctPaths, Place};
 pub(crate) use encode::{Encoder, encode};
 pub(crate) use filter::PathFilter;
-pub(crate) use merge::merge;
+pub(crate) use merge::{merge, total_of};
 pub(crate) use pattern::Pattern;
 pub(crate) use reshape::{convert, partition, subtree, with_prefix};
 pub(crate) use strict::check_strictly;
 pub(crate) use summary::{Share, by_extension, disk_usage, largest};
-pub(crate) use table::{Content, Directory, FileTable, Manifest, ManifestVersion};
+pub use table::{Content, Manifest, ManifestVersion};
+pub(crate) use table::{Directory, FileTable};
 pub(crate) use v2025::{
     CHUNK_SIZE_BYTES, LONGEST_PATH_BYTES, apply_diff, apply_diffs, compute_diff, name_problem, target_problem,
 };

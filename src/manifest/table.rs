@@ -9,7 +9,7 @@ use crate::threads;
 
 /// The manifest formats that this crate reads and writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum ManifestVersion {
+pub enum ManifestVersion {
     /// `2023-03-03`: files only.
     V2023_03_03,
     /// `2025-12-04-beta`: also directories, symbolic links, execute bits, chunks and deletions.
@@ -19,7 +19,7 @@ pub(crate) enum ManifestVersion {
 impl ManifestVersion {
     /// The text of `manifestVersion`.
     #[must_use]
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::V2023_03_03 => "2023-03-03",
             Self::V2025_12_04 => "2025-12-04-beta",
@@ -29,19 +29,19 @@ impl ManifestVersion {
 
 /// A manifest of either version. What a version can't express is empty in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Manifest {
+pub struct Manifest {
     /// The format that it was read in or will be written in.
-    pub version: ManifestVersion,
+    pub(crate) version: ManifestVersion,
     /// The algorithm of every hash in it.
-    pub hash_algorithm: HashAlgorithm,
+    pub(crate) hash_algorithm: HashAlgorithm,
     /// Its files, in the order of the document.
-    pub files: FileTable,
+    pub(crate) files: FileTable,
     /// Its directories (v2025), in the order of the document.
-    pub directories: Vec<Directory>,
+    pub(crate) directories: Vec<Directory>,
     /// `totalSize` as the document gives it; not checked against the files here.
-    pub total_size_bytes: i64,
+    pub(crate) total_size_bytes: i64,
     /// The hash of the manifest that this one is a diff against (v2025); its presence makes it a diff.
-    pub parent_manifest_hash: Option<String>,
+    pub(crate) parent_manifest_hash: Option<String>,
 }
 
 impl Manifest {
@@ -70,7 +70,7 @@ pub(crate) struct Directory {
 
 /// What an entry's contents are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Content<'a> {
+pub enum Content<'a> {
     /// One object.
     Hash(ContentHash),
     /// Several objects, one for each chunk, in order (v2025).

@@ -69,7 +69,7 @@ pub(crate) struct RootDownload {
 
 /// How to download.
 #[derive(Debug, Clone)]
-pub(crate) struct DownloadOptions {
+pub struct DownloadOptions {
     /// What to do where a file is already.
     pub conflicts: ConflictResolution,
     /// What to do where the list of files has one path twice.
@@ -81,7 +81,7 @@ pub(crate) struct DownloadOptions {
     /// Permissions to add.
     pub permissions: Option<Permissions>,
     /// What knows the contents of files that are there already; asked by [`ConflictResolution::Resume`] alone.
-    pub hash_cache: Option<Arc<HashCache>>,
+    pub(crate) hash_cache: Option<Arc<HashCache>>,
     /// Bytes of bodies in memory at once.
     pub buffer_bytes: u64,
 }
@@ -102,7 +102,7 @@ impl Default for DownloadOptions {
 
 /// What to do where a file is already. The reference's `FileConflictResolution`, and one more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ConflictResolution {
+pub enum ConflictResolution {
     /// Leave it alone.
     Skip,
     /// Replace it.
@@ -117,7 +117,7 @@ pub(crate) enum ConflictResolution {
 
 /// What to do where the files of one root have one path twice with different contents. The same contents are written once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Duplicates {
+pub enum Duplicates {
     /// Refuse: nobody has said which should win.
     #[default]
     Refuse,
@@ -127,7 +127,7 @@ pub(crate) enum Duplicates {
 
 /// Permissions that are added to downloaded files and to the directories on the way to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Permissions {
+pub struct Permissions {
     /// The group to give them to.
     pub group: Option<u32>,
     /// Bits to add to files.

@@ -52,7 +52,7 @@ pub(crate) struct HashedFile {
 
 /// Why a file's contents were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum HashReason {
+pub enum HashReason {
     /// The cache has never seen it.
     New,
     /// Its size has changed.
@@ -69,12 +69,12 @@ pub(crate) enum HashReason {
 
 impl HashReason {
     /// All reasons, in the order in which they are reported.
-    pub(crate) const ALL: [Self; 6] =
+    pub const ALL: [Self; 6] =
         [Self::New, Self::Size, Self::ModificationTime, Self::StatusChange, Self::DamagedRow, Self::NoCache];
 
     /// The reason as one word, a key of reports.
     #[must_use]
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Size => "size",

@@ -82,7 +82,7 @@ pub(crate) struct Document {
 
 /// How to upload.
 #[derive(Debug, Clone)]
-pub(crate) struct UploadOptions {
+pub struct UploadOptions {
     /// Files up to this size go many at a time; larger ones one after another, each in parallel parts.
     pub small_file_threshold_bytes: u64,
     /// Neither believe nor sample the cache; ask S3 for every object. The cache is written all the same.
@@ -97,7 +97,7 @@ pub(crate) struct UploadOptions {
     pub resume_within: Duration,
     /// Folders of the hash caches that the manifest's hashes may have come from: they forget a file that is not what its hash
     /// says, so that hashing it again reads it.
-    pub hash_caches: Vec<PathBuf>,
+    pub(crate) hash_caches: Vec<PathBuf>,
 }
 
 /// How old an unfinished upload may be to be gone on with, and how old it has to be to be removed as stale.

@@ -21,7 +21,8 @@ pub(crate) use dynamic::{
     Root, convert_directory, generate_dynamic_path_mapping, local_destination, unique_directory_name,
 };
 pub(crate) use openjd::rules_from_json;
-pub(crate) use profiles::{FileSystemLocation, StorageProfile, generate_path_mapping_rules};
+pub use profiles::StorageProfile;
+pub(crate) use profiles::{FileSystemLocation, generate_path_mapping_rules};
 pub(crate) use pure::{PureParts, WindowsPrefixes, join};
 
 /// The name of a path format in documents.
@@ -46,13 +47,13 @@ pub(crate) fn format_from_name(name: &str) -> Result<PathFormat> {
 
 /// Paths at or below a source path are mapped to the destination path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct PathMappingRule {
+pub struct PathMappingRule {
     /// How the source path is read.
-    pub source_path_format: PathFormat,
+    pub(crate) source_path_format: PathFormat,
     /// What is mapped.
-    pub source_path: Vec<u8>,
+    pub(crate) source_path: Vec<u8>,
     /// What it becomes, a path of this machine.
-    pub destination_path: Vec<u8>,
+    pub(crate) destination_path: Vec<u8>,
 }
 
 impl PathMappingRule {
@@ -65,7 +66,7 @@ impl PathMappingRule {
 
 /// Applies rules to paths: a trie of the source paths' parts.
 #[derive(Debug)]
-pub(crate) struct PathMappingRuleApplier {
+pub struct PathMappingRuleApplier {
     format: PathFormat,
     prefixes: WindowsPrefixes,
     host: PathFormat,

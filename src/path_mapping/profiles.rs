@@ -5,13 +5,13 @@ use crate::path::PathFormat;
 
 /// Where the named locations of a farm are on one kind of machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StorageProfile {
+pub struct StorageProfile {
     /// The profile's id.
-    pub id: Vec<u8>,
+    pub(crate) id: Vec<u8>,
     /// Whose rules its paths follow.
-    pub path_format: PathFormat,
+    pub(crate) path_format: PathFormat,
     /// Its locations.
-    pub locations: Vec<FileSystemLocation>,
+    pub(crate) locations: Vec<FileSystemLocation>,
 }
 
 /// A named place in a storage profile.

@@ -12,11 +12,11 @@ use super::calls::{call, call_method};
 use super::errors::to_py_err;
 use super::pump::{Message, Post};
 use crate::error::Error;
-use crate::store::credentials::{CredentialSource, SessionCredentials};
+use crate::store::credentials::{CredentialSource, Credentials};
 use crate::store::guidance::ErrorReply;
 
 /// A worker's wish for credentials.
-pub(super) struct CredentialRequest(oneshot::Sender<Result<SessionCredentials, String>>);
+pub(super) struct CredentialRequest(oneshot::Sender<Result<Credentials, String>>);
 
 /// The source that workers see: it asks the pump.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl CallerCredentials {
 }
 
 impl CredentialSource for CallerCredentials {
-    fn fetch(&self) -> BoxFuture<'_, Result<SessionCredentials, String>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<Credentials, String>> {
         Box::pin(async move {
             let (sender, receiver) = oneshot::channel();
             self.0.send(Message::Credentials(CredentialRequest(sender)));
@@ -81,7 +81,7 @@ impl CredentialRequest {
         Err(as_call_error(py, raised)?)
     }
 
-    fn send(self, answer: Result<SessionCredentials, String>) {
+    fn send(self, answer: Result<Credentials, String>) {
         // A worker that has gone away has no use for it.
         let _ = self.0.send(answer);
     }
@@ -152,7 +152,7 @@ fn as_call_error(py: Python<'_>, raised: PyErr) -> PyResult<PyErr> {
 }
 
 /// `get_frozen_credentials` fetches new ones where the old ones end soon.
-fn fetch(session: &Bound<'_, PyAny>) -> PyResult<SessionCredentials> {
+fn fetch(session: &Bound<'_, PyAny>) -> PyResult<Credentials> {
     let py = session.py();
     let credentials = call_method(session, intern!(py, "get_credentials"), ())?;
     if credentials.is_none() {
@@ -172,7 +172,7 @@ fn fetch(session: &Bound<'_, PyAny>) -> PyResult<SessionCredentials> {
             None => None,
         },
     };
-    Ok(SessionCredentials {
+    Ok(Credentials {
         access_key_id: text(intern!(py, "access_key"))?.unwrap_or_default(),
         secret_access_key: text(intern!(py, "secret_key"))?.unwrap_or_default(),
         // As botocore, which sends no empty one.

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 /// AWS credentials at one moment.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct SessionCredentials {
+pub struct Credentials {
     /// Access key id.
     pub access_key_id: String,
     /// Secret access key.
@@ -19,15 +19,36 @@ pub(crate) struct SessionCredentials {
     pub account_id: Option<String>,
 }
 
-impl std::fmt::Debug for SessionCredentials {
+impl Credentials {
+    /// The keys of a user, which do not expire.
+    #[must_use]
+    pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
+        Self {
+            access_key_id: access_key_id.into(),
+            secret_access_key: secret_access_key.into(),
+            session_token: None,
+            expires: None,
+            account_id: None,
+        }
+    }
+
+    /// The session token of temporary credentials.
+    #[must_use]
+    pub fn session_token(mut self, token: impl Into<String>) -> Self {
+        self.session_token = Some(token.into());
+        self
+    }
+}
+
+impl std::fmt::Debug for Credentials {
     /// Without the secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SessionCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
 }
 
 /// Something that hands out credentials and is asked again whenever they expire.
-pub(crate) trait CredentialSource: Send + Sync + std::fmt::Debug + 'static {
+pub trait CredentialSource: Send + Sync + std::fmt::Debug + 'static {
     /// Fresh credentials, or why there are none.
-    fn fetch(&self) -> BoxFuture<'_, Result<SessionCredentials, String>>;
+    fn fetch(&self) -> BoxFuture<'_, Result<Credentials, String>>;
 }

@@ -37,7 +37,7 @@ const CANCELLED: &str = "File download cancelled.";
 
 /// What is checked of what arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Verify {
+pub enum Verify {
     /// Nothing: for contents that are checked elsewhere.
     Off,
     /// The size.

@@ -1,33 +1,25 @@
 //! When a download has become so slow that it had better fail.
 
+use std::time::Duration;
+
 /// Watches the reports of a download for a series of low transfer rates, as the worker agent does.
 ///
 /// A report is low where its rate is below the threshold. A file that was finished since the report before begins a new
 /// series, since small files are slow by their number and not by their bytes; so does any byte, where the caller counts
 /// them: what ends a download is then a series of reports between which nothing came. (A body that trickles is asked for
-/// again by the engine itself, see [`crate::transfer::download`].) A caller that gives no bytes, as the agent's reports
+/// again by the engine itself, as the stall limit of the client says.) A caller that gives no bytes, as the agent's reports
 /// don't, has the agent's rule.
 ///
-/// To observe a transfer's [`Progress`](crate::transfer::progress::Progress), once a second:
-///
-/// ```
-/// use rusty_attachments::transfer::progress::Progress;
-/// use rusty_attachments::worker::LowTransferRateDetector;
-///
-/// fn goes_on(detector: &mut LowTransferRateDetector, progress: &Progress, bytes_per_second: f64) -> bool {
-///     let now = progress.snapshot();
-///     // A look at the counters beats while this machine is at work itself: a copy of minutes is no low rate.
-///     let bytes = now.processed_bytes + now.checked_bytes + now.beats;
-///     detector.observe(bytes_per_second, now.processed_files + now.skipped_files, Some(bytes))
-/// }
-/// ```
+/// It is a [`ProgressObserver`](crate::ProgressObserver): `client.download(request).progress(LowTransferRateDetector::default())`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct LowTransferRateDetector {
+pub struct LowTransferRateDetector {
     threshold_bytes_per_second: f64,
     maximum_reports: u32,
     low_reports: u32,
     finished_files: u64,
     counted_bytes: u64,
+    /// When the last report of an observer was taken in.
+    last: Option<Duration>,
 }
 
 impl Default for LowTransferRateDetector {
@@ -38,19 +30,26 @@ impl Default for LowTransferRateDetector {
 
 impl LowTransferRateDetector {
     /// The agent's threshold: 10 KB/s.
-    pub(crate) const THRESHOLD_BYTES_PER_SECOND: f64 = 10_000.0;
+    pub const THRESHOLD_BYTES_PER_SECOND: f64 = 10_000.0;
     /// The agent's limit. A report comes at least once a second, so this is a minute.
-    pub(crate) const MAXIMUM_REPORTS: u32 = 60;
+    pub const MAXIMUM_REPORTS: u32 = 60;
 
     /// A detector that has seen no report.
     #[must_use]
-    pub(crate) const fn new(threshold_bytes_per_second: f64, maximum_reports: u32) -> Self {
-        Self { threshold_bytes_per_second, maximum_reports, low_reports: 0, finished_files: 0, counted_bytes: 0 }
+    pub const fn new(threshold_bytes_per_second: f64, maximum_reports: u32) -> Self {
+        Self {
+            threshold_bytes_per_second,
+            maximum_reports,
+            low_reports: 0,
+            finished_files: 0,
+            counted_bytes: 0,
+            last: None,
+        }
     }
 
     /// Takes in a report: its rate in bytes a second, and how many files, and bytes if they are known, were finished since
     /// the start, whether they moved or were there already. Returns whether the download should go on.
-    pub(crate) fn observe(&mut self, transfer_rate: f64, finished_files: u64, bytes: Option<u64>) -> bool {
+    pub fn observe(&mut self, transfer_rate: f64, finished_files: u64, bytes: Option<u64>) -> bool {
         let bytes = bytes.unwrap_or(self.counted_bytes);
         if finished_files > self.finished_files || bytes > self.counted_bytes {
             self.low_reports = 0;
@@ -65,15 +64,24 @@ impl LowTransferRateDetector {
         self.low_reports < self.maximum_reports
     }
 
+    /// Whether a report is to be taken in: after an interval since the last one that was.
+    pub(crate) fn is_due(&mut self, now: Duration, interval: Duration) -> bool {
+        let is_due = self.last.is_none_or(|last| now >= last + interval);
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
+    }
+
     /// Low reports in the series so far.
     #[must_use]
-    pub(crate) const fn low_reports(&self) -> u32 {
+    pub const fn low_reports(&self) -> u32 {
         self.low_reports
     }
 
     /// Why the download was given up, in the agent's words.
     #[must_use]
-    pub(crate) fn failure_message(&self) -> String {
+    pub fn failure_message(&self) -> String {
         // `{:?}` shows a whole number with `.0`, as Python does.
         format!(
             "Input syncing failed due to successive low transfer rates (< {:?} KB/s). \

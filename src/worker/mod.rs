@@ -13,36 +13,36 @@ use crate::path::PathFormat;
 use crate::path_mapping::{PathMappingRule, convert_directory};
 
 pub(crate) use json::{properties_from_json, properties_to_json};
-pub(crate) use low_transfer_rate::LowTransferRateDetector;
+pub use low_transfer_rate::LowTransferRateDetector;
 
 /// One asset root of a job, as the Deadline Cloud API knows it. All texts are WTF-8, see [`crate::path`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct ManifestProperties {
+pub struct ManifestProperties {
     /// The path on the submitter's machine that the manifest's paths are relative to.
-    pub root_path: Vec<u8>,
+    pub(crate) root_path: Vec<u8>,
     /// The format of that path.
-    pub root_path_format: PathFormat,
+    pub(crate) root_path_format: PathFormat,
     /// The LOCAL location of the submitter's storage profile that the root lies in, if any.
-    pub file_system_location_name: Option<Vec<u8>>,
+    pub(crate) file_system_location_name: Option<Vec<u8>>,
     /// The input manifest's key without `<rootPrefix>/Manifests/`.
-    pub input_manifest_path: Option<Vec<u8>>,
+    pub(crate) input_manifest_path: Option<Vec<u8>>,
     /// The hash of the input manifest's text.
-    pub input_manifest_hash: Option<Vec<u8>>,
+    pub(crate) input_manifest_hash: Option<Vec<u8>>,
     /// Where outputs are looked for, relative to the root.
-    pub output_relative_directories: Option<Vec<Vec<u8>>>,
+    pub(crate) output_relative_directories: Option<Vec<Vec<u8>>>,
 }
 
 /// An asset root with the places that it has on a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct WorkerManifestProperties {
+pub struct WorkerManifestProperties {
     /// The root as the job has it.
-    pub manifest_properties: ManifestProperties,
+    pub(crate) manifest_properties: ManifestProperties,
     /// The root's directory on the worker.
-    pub local_root_path: Vec<u8>,
+    pub(crate) local_root_path: Vec<u8>,
     /// Manifest files on the worker: the inputs' and those of earlier steps' outputs.
-    pub local_manifest_paths: Vec<Vec<u8>>,
+    pub(crate) local_manifest_paths: Vec<Vec<u8>>,
     /// The file of the merged input manifest, if the root has inputs.
-    pub local_input_manifest_path: Option<Vec<u8>>,
+    pub(crate) local_input_manifest_path: Option<Vec<u8>>,
 }
 
 impl WorkerManifestProperties {

@@ -250,7 +250,7 @@ mod tests {
     use futures_util::future::BoxFuture;
 
     use super::*;
-    use crate::store::credentials::SessionCredentials;
+    use crate::store::credentials::Credentials as SessionCredentials;
 
     fn text_of(key: &str, secret: &str, token: Option<&str>, account: Option<&str>) -> String {
         let mut builder = Credentials::builder().access_key_id(key).secret_access_key(secret).provider_name("a test");
