@@ -1,5 +1,51 @@
 //! Job attachments for AWS Deadline Cloud: manifests, hashing, caches and content-addressed storage in Amazon S3.
 //!
+//! ```standalone_crate
+//! use rusty_attachments::{
+//!     Client, DownloadRequest, JobAttachmentS3Settings, SnapshotRequest, UploadRequest, snapshot,
+//! };
+//!
+//! #[tokio::main]
+//! async fn main() -> rusty_attachments::Result<()> {
+//! # let _studio = rusty_attachments_servers::studio::set_up("my-farm-bucket", "shot_010").await;
+//!     let settings = JobAttachmentS3Settings::new("my-farm-bucket", "DeadlineCloud");
+//!     let client = Client::from_env().await?;
+//!
+//!     let manifest = snapshot(SnapshotRequest::new("shot_010")).await?.manifest;
+//!     let upload = UploadRequest::new(&settings, manifest.clone(), "shot_010")
+//!         .manifest_key("farm-1/queue-1/Inputs/0123/input");
+//!     let sent = client.upload(upload).await?;
+//!     println!("{} files sent, {} were there", sent.uploaded_files, sent.skipped_files);
+//! # assert_eq!((sent.uploaded_files, sent.skipped_files), (2, 0));
+//!
+//!     let download = DownloadRequest::new(&settings).root("session/shot_010", manifest);
+//!     let received = client.download(download).await?;
+//!     println!("{} files received", received.downloaded_files);
+//! # assert_eq!(received.downloaded_files, 2);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Everything that lasts is an [`Operation`]: it is awaited, reports progress to a [`ProgressObserver`], and stops when it is
+//! told to or dropped. `examples/worker_session.rs` is a whole session of a worker. What the package guarantees, and how it
+//! differs from the reference implementation in Python, is in the repository's `docs`.
+//!
+//! # Features
+//!
+//! - `s3` (default): everything that touches files, caches and S3. Without it manifests, hashes, path mapping and worker
+//!   properties are left, which build in seconds.
+//! - `python`: the Python extension module; for maturin.
+
+// The layers, outermost last. A module uses those before it, never those after it (`tests_rs/layers.rs` checks):
+//
+// 1. primitives: error, path, hash; what the process may use: descriptors, permits, threads
+// 2. documents: manifest, settings, path_mapping, grouping, worker: pure data and rules
+// 3. adapters: fs, cache, store: one outside resource each
+// 4. engine: transfer: moving one object, and the limits under which many move
+// 5. use cases: ops, one verb a file
+// 6. API: api: what is re-exported below
+// 7. bindings: python (feature `python`), the only code that names pyo3
+
 #![cfg_attr(
     not(feature = "python"),
     allow(dead_code, unused_imports, reason = "the Python face uses more than the Rust API shows")

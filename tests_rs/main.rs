@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod api;
+mod api_list;
 mod download;
 mod fuzzing;
 mod hash_rows;
