@@ -29,16 +29,19 @@ $(shell mkdir -p '$(TMPDIR)')
 # Directories are among them, so that a removed file counts as a change.
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find src python -name __pycache__ -prune -o -not -name '*.so' -print)
-SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find examples src -print)
+SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find servers -print)
+
+# Both servers of the tests and of the demo, which need not the crate.
+SERVERS := --package rusty-attachments-servers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python check develop build-release build-rig build-test-servers clean
+.PHONY: help demo test test-rust test-python check develop build-release build-rig build-demo-server build-test-servers clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
 
-demo: build-release build-test-servers
-	$(PYTHON) demo/run.py --server '$(TARGET)/debug/examples/s3_fs' $(DEMO)
+demo: build-release build-demo-server
+	$(PYTHON) demo/run.py --server '$(TARGET)/debug/s3_fs' $(DEMO)
 
 test: test-rust test-python
 
@@ -49,9 +52,9 @@ test-python: build-release build-test-servers
 	$(PYTHON) -m pytest $(PARALLEL) $(PYTEST)
 
 check: build-release
-	cargo fmt --check
-	cargo clippy --quiet --all-targets -- --deny warnings
-	cargo clippy --quiet --all-targets --features python -- --deny warnings
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- --deny warnings
+	cargo clippy --quiet --workspace --all-targets --features python -- --deny warnings
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict python
@@ -63,11 +66,15 @@ check: build-release
 build-release: $(VENV)/.wheel-installed
 
 # The test rig, as `bench` and `faults` want it: fast.
-build-rig: $(TARGET)/release/examples/s3_rig
+build-rig: $(TARGET)/release/s3_rig
 
-# The servers of the demo and of the Python tests, in the profile of the Rust tests: all three compile the same crates.
+build-demo-server:
+	cargo build --quiet $(SERVERS) --bin s3_fs
+
+# The servers of the Python tests. With the whole workspace and an example, cargo chooses the features of dependencies that
+# `cargo test --workspace` chooses, so that nothing is compiled twice.
 build-test-servers:
-	cargo build --quiet --examples
+	cargo build --quiet --workspace --bins --examples
 
 develop: $(VENV)/.requirements-installed
 	rm -f $(VENV)/.wheel-installed
@@ -87,8 +94,8 @@ $(VENV)/.wheel-installed: $(VENV)/.requirements-installed $(SOURCES)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps '$(TARGET)'/wheels/*.whl
 	touch $@
 
-$(TARGET)/release/examples/%: $(SERVER_SOURCES)
-	cargo build --quiet --release --example $*
+$(TARGET)/release/s3_rig: $(SERVER_SOURCES)
+	cargo build --quiet --release $(SERVERS) --bin s3_rig
 	touch $@
 
 -include make/*.mk

@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 from plan import MIB, Workload
-from rig.server import RELEASE, RigServer, built_example
+from rig.server import RELEASE, RigServer, built_program
 from table import Row
 
 #: Workloads with smaller files are ruled by requests, not by bytes.
@@ -22,7 +22,8 @@ SMALLEST_BYTES = 8 * MIB
 
 def bare_seconds(words: list[str], lines: list[str]) -> float:
     """Wall seconds of one run on these `NAME SIZE` lines."""
-    command = [str(built_example("bare_loops", profiles=RELEASE)), words[0], str(os.cpu_count()), *words[1:]]
+    program = built_program("bare_loops", profiles=RELEASE, is_example=True)
+    command = [str(program), words[0], str(os.cpu_count()), *words[1:]]
     done = subprocess.run(command, input="\n".join(lines), stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout)
 

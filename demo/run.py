@@ -229,7 +229,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--server", type=Path, required=True, help="the program s3_fs (examples/s3_fs.rs)")
+    parser.add_argument("--server", type=Path, required=True, help="the program s3_fs (servers/)")
     parser.add_argument("--keep", action="store_true", help="leave the downloaded tree, and say where it is")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, stop)

@@ -13,7 +13,7 @@ class Server:
     It ends with the `with` block.
 
     Args:
-        program: The built `examples/s3_fs.rs`.
+        program: The program `s3_fs` (`servers/`).
         folder: Where it keeps its objects.
     """
 

@@ -24,7 +24,17 @@ from mutant import Mutant
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: What a build of the Python package needs.
-SOURCES = ("Cargo.toml", "Cargo.lock", "README.md", "LICENSE", "src", "examples", "tests_rs", "python")
+SOURCES = (
+    "Cargo.toml",
+    "Cargo.lock",
+    "README.md",
+    "LICENSE",
+    "src",
+    "examples",
+    "servers",
+    "tests_rs",
+    "python",
+)
 
 #: Every module `mutants_*.py` beside this file has some.
 MUTANTS: tuple[Mutant, ...] = tuple(

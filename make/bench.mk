@@ -8,3 +8,7 @@ bench: build-release build-rig $(TARGET)/release/examples/bare_loops
 .PHONY: scale
 scale: build-release build-rig
 	$(PYTHON) bench/scale.py $(SCALE)
+
+$(TARGET)/release/examples/bare_loops: Cargo.toml Cargo.lock $(shell find examples src -print)
+	cargo build --quiet --release --example bare_loops
+	touch $@

@@ -14,7 +14,7 @@ RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) igno
 
 def main() -> int:
     """Exit status: that of cargo, or 1 where nothing ran."""
-    command = ["cargo", "test", "--no-fail-fast", *sys.argv[1:]]
+    command = ["cargo", "test", "--workspace", "--no-fail-fast", *sys.argv[1:]]
     totals = [0, 0, 0]
     # Only standard output is read: cargo's own messages stay as they are, colours included.
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, errors="replace") as process:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import deadline.job_attachments
 import pytest
 from hypothesis import settings
-from rig.server import RigServer, StartedServer, aws_environment, built_example
+from rig.server import RigServer, StartedServer, aws_environment, built_program
 
 # The same examples each time, whatever the machine. `make search` draws others, and prints their seed. What it finds
 # is kept as an `@example` of the test.
@@ -66,7 +66,7 @@ def rig_bucket(rig: RigServer) -> str:
 @pytest.fixture
 def s3_fs(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The strict server, s3s-fs, on an empty folder; yields its address."""
-    command = [str(built_example("s3_fs")), str(tmp_path / "s3_fs")]
+    command = [str(built_program("s3_fs")), str(tmp_path / "s3_fs")]
     with StartedServer(command) as server:
         for name, value in aws_environment(server.endpoint).items():
             monkeypatch.setenv(name, value)

@@ -11,8 +11,7 @@ use rusty_attachments::{
     ProgressReport, S3Action, SessionAction, SnapshotRequest, SymlinkPolicy, UploadRequest, WorkerManifestProperties,
     files_below, hash_bytes, hash_files, session_path_mapping, snapshot,
 };
-
-use crate::tests_rs::s3s_server::{ACCESS_KEY, S3sServer, SECRET_KEY};
+use rusty_attachments_servers::strict::{ACCESS_KEY, S3sServer, SECRET_KEY};
 
 const BUCKET: &str = "studio";
 

@@ -18,7 +18,6 @@ mod manifest;
 mod path_mapping;
 mod rig;
 mod round_trip;
-mod s3s_server;
 mod store;
 mod upload;
 mod without_openat2;

@@ -13,8 +13,8 @@ use rusty_attachments::store::ObjectStore;
 use rusty_attachments::store::memory::MemoryStore;
 use rusty_attachments::transfer::PART_BYTES;
 use rusty_attachments::transfer::context::Context;
+use rusty_attachments_servers::strict::S3sServer;
 
-use crate::tests_rs::s3s_server::S3sServer;
 use crate::tests_rs::upload::{BUCKET, bytes, tree};
 
 /// Sizes around the limits of parts, which are those of ranges too.

@@ -18,9 +18,8 @@ use rusty_attachments::store::{
     Conditions, ListRequest, MIN_PART_BYTES, MultipartUpload, ObjectBody, ObjectKey, ObjectStore, PutOutcome,
     PutRequest, UploadedPart,
 };
-
-use crate::tests_rs::rig::s3_rig::Rig;
-use crate::tests_rs::s3s_server::{ACCESS_KEY, S3sServer, SECRET_KEY};
+use rusty_attachments_servers::rig::Rig;
+use rusty_attachments_servers::strict::{ACCESS_KEY, S3sServer, SECRET_KEY};
 
 mod multipart;
 mod objects;

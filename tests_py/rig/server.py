@@ -1,4 +1,4 @@
-"""The test rig's S3 server (`examples/s3_rig`) for Python tests and drivers: start, steer, look into."""
+"""The test rig's S3 server (`servers/src/rig`) for Python tests and drivers: start, steer, look into."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-#: Names a built binary; without it, the newest of target/{release,debug}/examples is taken.
+#: Names a built binary; without it, the newest in target/{release,debug} is taken.
 BINARY_VARIABLE = "RUSTY_ATTACHMENTS_RIG"
 
 ACCOUNT = "123456789012"
@@ -25,24 +25,29 @@ ANY_PROFILE = ("release", "debug")
 RELEASE = ("release",)
 
 
-def built_example(name: str, variable: str = "", profiles: tuple[str, ...] = ANY_PROFILE) -> Path:
-    """The newest build of an example in one of the profiles; built in the last of them where there is none.
+def built_program(
+    name: str, variable: str = "", profiles: tuple[str, ...] = ANY_PROFILE, is_example: bool = False
+) -> Path:
+    """The newest build of a program in one of the profiles; built in the last of them where there is none.
 
     Args:
-        name: the example, such as `s3_rig` or `s3_fs`.
+        name: `s3_rig` or `s3_fs`, or the name of an example.
         variable: environment variable that may name a built binary.
         profiles: the folders of `target/` to look in.
+        is_example: an example of the crate, rather than one of its servers.
     """
     named = os.environ.get(variable) if variable else None
     if named:
         return Path(named)
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    candidates = [target / profile / "examples" / name for profile in profiles]
+    folder = "examples" if is_example else ""
+    candidates = [target / profile / folder / name for profile in profiles]
     built = [path for path in candidates if path.exists()]
     if built:
         return max(built, key=lambda path: path.stat().st_mtime)
     release = ["--release"] if profiles[-1] == "release" else []
-    subprocess.run(["cargo", "build", "--quiet", *release, "--example", name], cwd=REPOSITORY, check=True)
+    what = ["--example", name] if is_example else ["--package", "rusty-attachments-servers", "--bin", name]
+    subprocess.run(["cargo", "build", "--quiet", *release, *what], cwd=REPOSITORY, check=True)
     return candidates[-1]
 
 
@@ -76,10 +81,10 @@ class StartedServer:
 
 
 class RigServer(StartedServer):
-    """The rig: `examples/s3_rig/rig/control.rs` says what can be asked of it, `faults.rs` what rules are."""
+    """The rig: `servers/src/rig/control.rs` says what can be asked of it, `faults.rs` what rules are."""
 
     def __init__(self, *options: str, profiles: tuple[str, ...] = ANY_PROFILE) -> None:
-        super().__init__([str(built_example("s3_rig", BINARY_VARIABLE, profiles)), *options])
+        super().__init__([str(built_program("s3_rig", BINARY_VARIABLE, profiles)), *options])
         address = urlsplit(self.endpoint)
         self.host, self.port = str(address.hostname), int(address.port or 80)
 

@@ -1,5 +1,5 @@
 //! s3s-fs, the strict S3 server of the functional tests, served over loopback: by tests in their own process, and by
-//! `examples/s3_fs.rs` for everyone else.
+//! the program `s3_fs` for everyone else.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,11 +1,10 @@
 //! An S3 server in memory, for tests and benchmarks: it counts requests, injects faults and is fast.
 //!
 //! It does what job attachments ask of S3 and of nothing else: no signatures are checked, no versions kept. s3s-fs is the
-//! server that it is compared with (`tests_rs/rig_agreement.rs`). The binary is `main.rs` beside this folder; tests in
-//! Rust start it in process with [`Rig::start`].
+//! server that it is compared with (`tests_rs/rig.rs`). The program is `s3_rig`; tests in Rust start it in process with
+//! [`Rig::start`].
 
-#![allow(dead_code, reason = "the binary and the tests each use a part")]
-#![allow(unreachable_pub, missing_docs, reason = "an instrument of tests: its interface is not published")]
+#![allow(missing_docs, reason = "an instrument of tests: its interface is not published")]
 
 pub mod body;
 pub mod checksum;
