@@ -3,7 +3,7 @@
 #   make demo      takes the standard library of Python through a job, and compares    DEMO="--keep" keeps the copy
 #   make test      all tests, of Rust and of Python                                    PYTEST="-k name" chooses
 #   make environments  packages that tests run with ours swapped in, each in an environment of its own
-#   make check     formatters, lints, types
+#   make check     formatters, lints, types, documentation; --keep-going shows all that fail
 #   make search    property tests with random examples, which `make test` has not           SEED=123 repeats one
 #   make bench     times of the reference and of this package, side by side
 #   make scale     what the cost is of more files and larger ones
@@ -31,16 +31,13 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find src python -name __pycache__ -prune -o -not -name '*.so' -print)
 SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find servers -print)
 
-# Both servers of the tests and of the demo, which need not the crate.
-SERVERS := --package rusty-attachments-servers
-
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python check develop build-release build-rig build-demo-server build-test-servers clean
+.PHONY: help demo test test-rust test-python develop build-release build-rig build-test-servers clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
 
-demo: build-release build-demo-server
+demo: build-release build-test-servers
 	$(PYTHON) demo/run.py --server '$(TARGET)/debug/s3_fs' $(DEMO)
 
 test: test-rust test-python
@@ -51,34 +48,21 @@ test-rust:
 test-python: build-release build-test-servers
 	$(PYTHON) -m pytest $(PARALLEL) $(PYTEST)
 
-check: build-release
-	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets -- --deny warnings
-	cargo clippy --quiet --workspace --all-targets --features python -- --deny warnings
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy --strict python
-	$(VENV)/bin/stubtest --allowlist make/stubtest.allowlist rusty_attachments._native
-	@if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check; else \
-		echo 'check: cargo-deny is not installed: licences and advisories (deny.toml) were NOT checked'; fi
-
 # The wheel that users get, in .venv.
 build-release: $(VENV)/.wheel-installed
 
 # The test rig, as `bench` and `faults` want it: fast.
 build-rig: $(TARGET)/release/s3_rig
 
-build-demo-server:
-	cargo build --quiet $(SERVERS) --bin s3_fs
-
-# The servers of the Python tests. With the whole workspace and an example, cargo chooses the features of dependencies that
-# `cargo test --workspace` chooses, so that nothing is compiled twice.
+# The servers of the demo and of the Python tests. With the whole workspace and a test, cargo chooses the features of
+# dependencies that `cargo test --workspace` chooses, so that nothing is compiled twice.
 build-test-servers:
-	cargo build --quiet --workspace --bins --examples
+	cargo build --quiet --workspace --bin s3_fs --bin s3_rig --test programs
 
 develop: $(VENV)/.requirements-installed
 	rm -f $(VENV)/.wheel-installed
 	VIRTUAL_ENV=$(VENV) $(VENV)/bin/maturin develop --quiet
+	touch $(VENV)/.developed
 
 clean:
 	rm -rf '$(TARGET)' $(VENV)
@@ -89,13 +73,13 @@ $(VENV)/.requirements-installed: requirements-dev.txt
 	touch $@
 
 $(VENV)/.wheel-installed: $(VENV)/.requirements-installed $(SOURCES)
-	rm -rf '$(TARGET)/wheels'
+	rm -rf '$(TARGET)/wheels' $(VENV)/.developed
 	$(VENV)/bin/maturin build --release --quiet --interpreter $(PYTHON) --compatibility linux --out '$(TARGET)/wheels'
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps '$(TARGET)'/wheels/*.whl
 	touch $@
 
 $(TARGET)/release/s3_rig: $(SERVER_SOURCES)
-	cargo build --quiet --release $(SERVERS) --bin s3_rig
+	cargo build --quiet --release --package rusty-attachments-servers --bin s3_rig
 	touch $@
 
 -include make/*.mk
