@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import deadline.job_attachments
 import pytest
@@ -19,6 +20,44 @@ settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 _bucket_numbers = itertools.count(1)
+
+#: Of standard error, which tests have captured while they run.
+_stderr = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps standard error for the stacks of a test that hangs."""
+    config.stash[_stderr] = os.dup(2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Closes what `pytest_configure` opened."""
+    faulthandler.cancel_dump_traceback_later()
+    os.close(config.stash[_stderr])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Ends the process of a test that hangs where no signal reaches it, such as in native code, with all stacks.
+
+    pytest-timeout raises an exception in the test at its limit, by a signal. This one comes a little later.
+    """
+    limit_seconds = item.config.getoption("timeout")
+    if limit_seconds is None:
+        limit_seconds = float(item.config.getini("timeout") or 0)
+    if limit_seconds:
+        margin_seconds = float(os.environ.get("TIMEOUT_MARGIN_SECONDS", "60"))
+        stderr = item.config.stash[_stderr]
+        faulthandler.dump_traceback_later(limit_seconds + margin_seconds, exit=True, file=stderr)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_enter_pdb() -> None:
+    """A test that is debugged may take as long as it likes."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_report_header() -> str:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,10 @@ def root(tmp_path) -> Path:
 def in_child(user: int, work) -> object:
     """What `work` gives in a child process of a user; a process of another user than root stays its own."""
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forking with threads, which pytest's plugins have. The child runs no code of theirs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         try:
             if os.getuid() == 0:

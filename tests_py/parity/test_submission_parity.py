@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import socket
+import warnings
 from pathlib import Path
 
 import pytest
@@ -331,7 +332,10 @@ def hashed_as_nobody(tmp_path):
             if folder.stat().st_uid == os.getuid() and folder != folder.parent:
                 folder.chmod(folder.stat().st_mode | 0o055)
         reader, writer = os.pipe()
-        child = os.fork()
+        with warnings.catch_warnings():
+            # Python 3.12 warns of forking with threads, which pytest's plugins have. The child runs no code of theirs.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if child == 0:
             try:
                 os.setuid(65534)
