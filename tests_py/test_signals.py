@@ -56,12 +56,10 @@ STALL = {"upload": {"kind": "stall"}, "download": {"kind": "stall", "at": 1000}}
 
 
 def wait_until(condition, child: subprocess.Popen) -> None:
-    """Polls, since what is waited for happens in the server."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Polls, since what is waited for happens in the server. The limit of tests ends it where that never happens."""
     while not condition():
         if child.poll() is not None:
             raise AssertionError(f"the child ended: {child.communicate()}")
-        assert time.monotonic() < deadline, "the transfer did not begin"
         time.sleep(0.01)
 
 

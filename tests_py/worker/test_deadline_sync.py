@@ -208,9 +208,7 @@ def test_killed_and_resumed(after, tmp_path, rig, service):
         # Those of this process.
         others = rig.connections()
         with deadline.start(*command(deadline)) as process:
-            deadline_seconds = time.monotonic() + 60
             while rig.count("GetObject") - before <= after and process.poll() is None:
-                assert time.monotonic() < deadline_seconds
                 time.sleep(0.005)
             process.kill()
         rig.config(delay_ms=0)

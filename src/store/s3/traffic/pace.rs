@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_recovers_is_not_held_back() {
-        let mut now = Instant::now() + Duration::from_secs(100);
+        let begin = Instant::now();
+        let mut now = begin;
         let mut rate = Rate::new(now, fastrand::Rng::with_seed(1));
         rate.refused(now);
         let mut requests = 0;
@@ -270,7 +271,6 @@ mod tests {
             requests += 1;
             assert!(requests < 20_000, "{rate:?}");
         }
-        let begin = now.checked_sub(Duration::from_mins(1)).unwrap();
-        assert!(begin < Instant::now() + Duration::from_secs(100), "it took more than a minute");
+        assert!(now - begin < Duration::from_mins(1), "{:?}", now - begin);
     }
 }
