@@ -39,6 +39,19 @@ fn the_root_has_nothing_but_its_names() {
     assert!(others.is_empty(), "public at the root: {others:?}");
 }
 
+/// The program in the README is the one that runs as a test in the crate's documentation.
+#[test]
+fn the_readme_begins_as_the_documentation_does() {
+    let readme = read("README.md");
+    let shown = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    let source = read("src/lib.rs");
+    let tested = source.split("//! ```standalone_crate\n").nth(1).unwrap().split("//! ```").next().unwrap();
+    let visible = tested.lines().filter(|line| !line.starts_with("//! # "));
+    let visible: String =
+        visible.map(|line| line[3..].strip_prefix(' ').unwrap_or_default().to_owned() + "\n").collect();
+    assert_eq!(shown, visible);
+}
+
 #[test]
 fn the_scanner_sees_names() {
     let names = exported("mod a;\npub use a::{B, c};\npub use d::E;\npub use f::g::{\n    H,\n};\n");

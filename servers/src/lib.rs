@@ -3,12 +3,15 @@
 //! - [`rig`], ours: in memory and fast, counts requests and injects faults (program `s3_rig`)
 //! - [`strict`], s3s-fs: checks signatures and requests strictly, keeps objects as files (program `s3_fs`)
 //!
+//! [`studio`] surrounds the examples of the documentation.
+//!
 //! The crate is not published. It depends neither on the AWS SDK nor on `rusty-attachments`, whose tests use it.
 
 use std::io::{Read as _, Write as _};
 
 pub mod rig;
 pub mod strict;
+pub mod studio;
 
 /// Prints the address of a server on a line of its own, and waits until standard input closes: a parent that died leaves no
 /// server behind.
