@@ -82,7 +82,7 @@ pub enum Error {
         /// The manifest path, as text.
         path: String,
         /// Why it is refused.
-        problem: crate::path::PathProblem,
+        problem: PathProblem,
     },
 
     /// A local path is not below the directory that it should be in; the reference's `PathOutsideDirectoryError`.
@@ -395,6 +395,41 @@ fn duplicate_io(error: &std::io::Error) -> std::io::Error {
     error
         .raw_os_error()
         .map_or_else(|| std::io::Error::new(error.kind(), error.to_string()), std::io::Error::from_raw_os_error)
+}
+
+/// Why a manifest path is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathProblem {
+    /// It has no component at all.
+    #[error("the path is empty")]
+    Empty,
+    /// It begins at the file system's root.
+    #[error("the path is absolute")]
+    Absolute,
+    /// It is absolute, and leads elsewhere than below the root.
+    #[error("the path is absolute and does not lead below the root")]
+    Elsewhere,
+    /// It has a `..` component.
+    #[error("the path has a '..' component")]
+    ParentComponent,
+    /// It names a Windows drive.
+    #[error("the path names a drive")]
+    Drive,
+    /// It has a backslash, which separates components on Windows.
+    #[error("the path has a backslash")]
+    Backslash,
+    /// It names a Windows device or an alternate stream.
+    #[error("the path names a device or a stream")]
+    Device,
+    /// It holds a NUL character.
+    #[error("the path holds a NUL character")]
+    Nul,
+    /// It holds a surrogate that stands for no byte, so that no file can have this name.
+    #[error("the path holds a surrogate that no file name can hold")]
+    Surrogate,
+    /// A link on the way leads out of the root.
+    #[error("a symbolic link on the way leads out of the root")]
+    LinkEscapes,
 }
 
 impl From<S3ServiceError> for Error {

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, PathProblem, Result};
 
 /// Whose rules a path follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,41 +25,6 @@ impl PathFormat {
     pub const fn host() -> Self {
         if cfg!(windows) { Self::Windows } else { Self::Posix }
     }
-}
-
-/// Why a manifest path is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PathProblem {
-    /// It has no component at all.
-    #[error("the path is empty")]
-    Empty,
-    /// It begins at the file system's root.
-    #[error("the path is absolute")]
-    Absolute,
-    /// It is absolute, and leads elsewhere than below the root.
-    #[error("the path is absolute and does not lead below the root")]
-    Elsewhere,
-    /// It has a `..` component.
-    #[error("the path has a '..' component")]
-    ParentComponent,
-    /// It names a Windows drive.
-    #[error("the path names a drive")]
-    Drive,
-    /// It has a backslash, which separates components on Windows.
-    #[error("the path has a backslash")]
-    Backslash,
-    /// It names a Windows device or an alternate stream.
-    #[error("the path names a device or a stream")]
-    Device,
-    /// It holds a NUL character.
-    #[error("the path holds a NUL character")]
-    Nul,
-    /// It holds a surrogate that stands for no byte, so that no file can have this name.
-    #[error("the path holds a surrogate that no file name can hold")]
-    Surrogate,
-    /// A link on the way leads out of the root.
-    #[error("a symbolic link on the way leads out of the root")]
-    LinkEscapes,
 }
 
 /// A borrowed manifest path: WTF-8 bytes.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rusty_attachments::error::{Error, SourceProblem};
 use rusty_attachments::fs::leases::GoesOn;
 use rusty_attachments::fs::open::{LinkPolicy, SourceRoot};
-use rusty_attachments::fs::target::{Existing, TargetRoot};
+use rusty_attachments::fs::target_root::{Existing, TargetRoot};
 use rusty_attachments::fs::tree::{TreeReader, TreeRoot};
 use rusty_attachments::path::ManifestPath;
 

@@ -39,6 +39,14 @@ pub(super) fn means_cannot(error: Errno) -> bool {
     ) || error.raw_os_error() == INTERNAL_NOTSUPP
 }
 
+/// Waits until a file, or the names in a directory, are on the disk, where that can be waited for.
+pub(super) fn sync_if_possible(file: impl AsFd) -> Result<()> {
+    match sync(file) {
+        Err(error) if means_cannot(error) => Ok(()),
+        other => other,
+    }
+}
+
 /// Creates a file that is not there yet.
 pub(super) fn create_new(directory: impl AsFd, name: &OsStr, mode: u32) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;

@@ -19,6 +19,7 @@ pub(crate) mod resolve;
 pub(crate) mod small_file;
 pub(crate) mod stage;
 pub(crate) mod target;
+pub(crate) mod target_root;
 pub(crate) mod times;
 pub(crate) mod tree;
 pub(crate) mod walk;

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use super::permissions::set_mode;
-use super::target::TargetRoot;
+use super::target_root::TargetRoot;
 use crate::error::{Error, Result};
 use crate::path::ManifestPath;
 

@@ -17,9 +17,9 @@ use super::leases::GoesOn;
 use super::open::{FileStamp, LinkPolicy, OpenedFile};
 use super::read_ahead;
 use crate::descriptors::patiently;
-use crate::error::{Error, Result, SourceProblem};
+use crate::error::{Error, PathProblem, Result, SourceProblem};
 use crate::hash::{ContentHash, Hasher, hash_bytes};
-use crate::path::{ManifestPath, PathFormat, PathProblem, wtf8_from_os_str};
+use crate::path::{ManifestPath, PathFormat, wtf8_from_os_str};
 
 /// Files up to this size are read in one go; larger ones in pieces of this size, which stay in a core's cache between the
 /// copy from the kernel and the hash.

@@ -3,14 +3,10 @@
 //! Errors come in the reference's order and words: the JSON's syntax, the version, missing fields, each field's type, the
 //! entries, and last the hashes.
 
-use std::borrow::Cow;
-
-use super::json::{Kind, Number, Reader, SyntaxError};
+use super::fields::{Fields, invalid};
 use super::table::{Manifest, ManifestVersion};
-use super::v2023::{PathsBuilder, list_of_names};
 use super::v2025;
 use crate::error::{Error, Result};
-use crate::hash::HashAlgorithm;
 
 /// Reads a manifest of version 2023-03-03 or 2025-12-04-beta from UTF-8, in which surrogates may be encoded like other
 /// characters (Python's `surrogatepass`).
@@ -22,8 +18,8 @@ use crate::hash::HashAlgorithm;
 /// [`Error::Json`] where the text is no JSON, else [`Error::ManifestInvalid`] in the reference's words.
 pub(crate) fn decode(text: &[u8]) -> Result<Manifest> {
     check_encoding(text)?;
-    let document = Document::read(text).map_err(|error| error.locate(text))?;
-    document.into_manifest(text)
+    let fields = Fields::read(text).map_err(|error| error.locate(text))?;
+    into_manifest(fields, text)
 }
 
 /// Checks a document against the rules of a version, named as in `manifestVersion`; hashes may have any form.
@@ -32,13 +28,13 @@ pub(crate) fn decode(text: &[u8]) -> Result<Manifest> {
 /// As [`decode`].
 pub(crate) fn validate(text: &[u8], version: &str) -> Result<()> {
     check_encoding(text)?;
-    let mut document = Document::read(text).map_err(|error| error.locate(text))?;
-    if let Some(paths) = &mut document.paths {
+    let mut fields = Fields::read(text).map_err(|error| error.locate(text))?;
+    if let Some(paths) = &mut fields.paths {
         paths.hash_error = None;
     }
     match version {
-        "2023-03-03" => document.into_v2023().map(drop),
-        "2025-12-04-beta" => v2025::decode::from_document(document, text).map(drop),
+        "2023-03-03" => into_v2023(fields).map(drop),
+        "2025-12-04-beta" => v2025::decode::from_fields(fields, text).map(drop),
         _ => Err(Error::ManifestInvalid(format!("Version {version} is not supported"))),
     }
 }
@@ -58,206 +54,51 @@ fn check_encoding(text: &[u8]) -> Result<()> {
     }
 }
 
-/// A field of the document that is no list.
-#[derive(Debug)]
-pub(super) enum Scalar<'a> {
-    Text(Cow<'a, [u8]>),
-    Integer(i64),
-    Huge,
-    /// Anything else, as it stands in the text.
-    Other(&'a [u8]),
-}
-
-impl<'a> Scalar<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, SyntaxError> {
-        match reader.kind()? {
-            Kind::String => Ok(Self::Text(reader.string()?)),
-            Kind::Number => {
-                let start = reader.offset();
-                Ok(match reader.number()? {
-                    Number::Integer(value) if !reader.since(start)[0].is_ascii_alphabetic() => Self::Integer(value),
-                    Number::Integer(_) | Number::Float => Self::Other(reader.since(start)),
-                    Number::Huge => Self::Huge,
-                })
-            }
-            _ => {
-                let start = reader.offset();
-                reader.skip_value()?;
-                Ok(Self::Other(reader.since(start)))
-            }
-        }
+fn into_manifest(fields: Fields<'_>, text: &[u8]) -> Result<Manifest> {
+    if !fields.is_object {
+        return Err(invalid("manifest must be a JSON object"));
     }
-
-    pub(super) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => std::str::from_utf8(text).ok(),
-            _ => None,
-        }
-    }
-
-    /// As Python prints the value: exact for strings, numbers, truth values and `null`.
-    fn display(&self) -> String {
-        match self {
-            Self::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            Self::Integer(value) => value.to_string(),
-            Self::Huge => "an integer beyond 64 bits".to_owned(),
-            Self::Other(b"null") => "None".to_owned(),
-            Self::Other(b"true") => "True".to_owned(),
-            Self::Other(b"false") => "False".to_owned(),
-            Self::Other(raw) => String::from_utf8_lossy(raw).into_owned(),
-        }
+    let Some(version) = &fields.version else {
+        return Err(invalid("Manifest is missing the required \"manifestVersion\" field"));
+    };
+    match version.text() {
+        Some("2023-03-03") => into_v2023(fields),
+        Some("2025-12-04-beta") => v2025::decode::from_fields(fields, text),
+        Some("UNDEFINED") => Err(invalid("Version ManifestVersion.UNDEFINED is not supported")),
+        _ => Err(Error::ManifestInvalid(format!(
+            "Unknown manifest version: {} (Currently supported Manifest versions: {}, {})",
+            version.display(),
+            ManifestVersion::V2023_03_03.as_str(),
+            ManifestVersion::V2025_12_04.as_str(),
+        ))),
     }
 }
 
-/// The fields of a document, found in one pass. The entries of v2025 are only located: they are read once the version is
-/// known.
-#[derive(Debug, Default)]
-pub(super) struct Document<'a> {
-    pub(super) version: Option<Scalar<'a>>,
-    pub(super) hash_algorithm: Option<Scalar<'a>>,
-    pub(super) total_size: Option<Scalar<'a>>,
-    pub(super) paths: Option<PathsBuilder>,
-    /// Where the value of `files` begins.
-    pub(super) files: Option<Reader<'a>>,
-    /// Where the value of `dirs` begins.
-    pub(super) directories: Option<Reader<'a>>,
-    pub(super) parent: Option<Scalar<'a>>,
-    is_object: bool,
-}
-
-impl<'a> Document<'a> {
-    fn read(text: &'a [u8]) -> Result<Self, SyntaxError> {
-        let mut document = Self::default();
-        let mut reader = Reader::new(text);
-        if text.starts_with("\u{feff}".as_bytes()) {
-            return Err(SyntaxError { message: "Unexpected UTF-8 BOM (decode using utf-8-sig)", offset: 0 });
-        }
-        if reader.kind()? == Kind::Object {
-            document.is_object = true;
-            document.read_fields(&mut reader)?;
-        } else {
-            reader.skip_value()?;
-        }
-        reader.finish()?;
-        Ok(document)
+fn into_v2023(fields: Fields<'_>) -> Result<Manifest> {
+    fields.check_required(&[
+        ("hashAlg", fields.hash_algorithm.is_some()),
+        ("paths", fields.paths.is_some()),
+        ("manifestVersion", fields.version.is_some()),
+    ])?;
+    fields.check_version(ManifestVersion::V2023_03_03)?;
+    let hash_algorithm = fields.checked_algorithm()?;
+    let total_size_bytes = fields.checked_total()?;
+    let paths = fields.paths.unwrap_or_default();
+    if !paths.is_list {
+        return Err(invalid("paths must be a list"));
     }
-
-    fn read_fields(&mut self, reader: &mut Reader<'a>) -> Result<(), SyntaxError> {
-        reader.open_object()?;
-        let mut first = true;
-        while let Some(key) = reader.next_key(&mut first)? {
-            match key.as_ref() {
-                b"manifestVersion" => self.version = Some(Scalar::read(reader)?),
-                b"hashAlg" => self.hash_algorithm = Some(Scalar::read(reader)?),
-                b"totalSize" => self.total_size = Some(Scalar::read(reader)?),
-                b"parentManifestHash" => self.parent = Some(Scalar::read(reader)?),
-                b"paths" => {
-                    self.paths = None; // the last of several counts; the others' room is given back first
-                    self.paths = Some(PathsBuilder::read(reader)?);
-                }
-                b"files" => self.files = Some(skip_and_remember(reader)?),
-                b"dirs" => self.directories = Some(skip_and_remember(reader)?),
-                _ => reader.skip_value()?,
-            }
-        }
-        Ok(())
+    if paths.is_empty() {
+        return Err(invalid("paths must have a least one item"));
     }
-
-    fn into_manifest(self, text: &[u8]) -> Result<Manifest> {
-        if !self.is_object {
-            return Err(invalid("manifest must be a JSON object"));
-        }
-        let Some(version) = &self.version else {
-            return Err(invalid("Manifest is missing the required \"manifestVersion\" field"));
-        };
-        match version.text() {
-            Some("2023-03-03") => self.into_v2023(),
-            Some("2025-12-04-beta") => v2025::decode::from_document(self, text),
-            Some("UNDEFINED") => Err(invalid("Version ManifestVersion.UNDEFINED is not supported")),
-            _ => Err(Error::ManifestInvalid(format!(
-                "Unknown manifest version: {} (Currently supported Manifest versions: {}, {})",
-                version.display(),
-                ManifestVersion::V2023_03_03.as_str(),
-                ManifestVersion::V2025_12_04.as_str(),
-            ))),
-        }
+    if let Some(message) = paths.entry_error.or(paths.hash_error) {
+        return Err(Error::ManifestInvalid(message));
     }
-
-    fn into_v2023(self) -> Result<Manifest> {
-        self.check_required(&[
-            ("hashAlg", self.hash_algorithm.is_some()),
-            ("paths", self.paths.is_some()),
-            ("manifestVersion", self.version.is_some()),
-        ])?;
-        self.check_version(ManifestVersion::V2023_03_03)?;
-        let hash_algorithm = self.checked_algorithm()?;
-        let total_size_bytes = self.checked_total()?;
-        let paths = self.paths.unwrap_or_default();
-        if !paths.is_list {
-            return Err(invalid("paths must be a list"));
-        }
-        if paths.is_empty() {
-            return Err(invalid("paths must have a least one item"));
-        }
-        if let Some(message) = paths.entry_error.or(paths.hash_error) {
-            return Err(Error::ManifestInvalid(message));
-        }
-        Ok(Manifest {
-            version: ManifestVersion::V2023_03_03,
-            hash_algorithm,
-            files: paths.files,
-            directories: Vec::new(),
-            total_size_bytes,
-            parent_manifest_hash: None,
-        })
-    }
-
-    /// Fails if one of `required` or `totalSize` is missing, naming all that are, in the reference's order.
-    pub(super) fn check_required(&self, required: &[(&'static str, bool)]) -> Result<()> {
-        let missing: Vec<_> = required
-            .iter()
-            .copied()
-            .chain([("totalSize", self.total_size.is_some())])
-            .filter_map(|(name, present)| (!present).then_some(name))
-            .collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(Error::ManifestInvalid(format!("manifest is missing required field(s) {}", list_of_names(&missing))))
-    }
-
-    pub(super) fn check_version(&self, wanted: ManifestVersion) -> Result<()> {
-        let named = self.version.as_ref().and_then(Scalar::text);
-        if named == Some(wanted.as_str()) {
-            return Ok(());
-        }
-        Err(Error::ManifestInvalid(format!("manifestVersion must be \"{}\"", wanted.as_str())))
-    }
-
-    pub(super) fn checked_algorithm(&self) -> Result<HashAlgorithm> {
-        let named = self.hash_algorithm.as_ref().and_then(Scalar::text);
-        let known = HashAlgorithm::Xxh128;
-        if named == Some(known.as_str()) { Ok(known) } else { Err(invalid("hashAlg must be one of {'xxh128'}")) }
-    }
-
-    pub(super) fn checked_total(&self) -> Result<i64> {
-        match &self.total_size {
-            Some(Scalar::Integer(total)) => Ok(*total),
-            Some(Scalar::Other(b"true")) => Ok(1),
-            Some(Scalar::Other(b"false")) => Ok(0),
-            Some(Scalar::Huge) => Err(invalid("totalSize is beyond a signed 64-bit integer")),
-            _ => Err(invalid("totalSize must be an integer")),
-        }
-    }
-}
-
-fn skip_and_remember<'a>(reader: &mut Reader<'a>) -> Result<Reader<'a>, SyntaxError> {
-    reader.kind()?;
-    let here = reader.clone();
-    reader.skip_value()?;
-    Ok(here)
-}
-
-pub(super) fn invalid(message: &str) -> Error {
-    Error::ManifestInvalid(message.to_owned())
+    Ok(Manifest {
+        version: ManifestVersion::V2023_03_03,
+        hash_algorithm,
+        files: paths.files,
+        directories: Vec::new(),
+        total_size_bytes,
+        parent_manifest_hash: None,
+    })
 }

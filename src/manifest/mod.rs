@@ -1,10 +1,13 @@
 //! Asset manifests: what files a root has, held in columns, read and written as canonical JSON.
 
 pub(crate) mod canonical;
+pub(crate) mod chunks;
 mod compare;
 mod decode;
+mod diff;
 mod distinct;
 mod encode;
+mod fields;
 mod filter;
 pub(crate) mod json;
 mod merge;
@@ -20,6 +23,7 @@ pub(crate) use canonical::{canonical_order, row_numbers};
 pub use compare::FileStatus;
 pub(crate) use compare::{Difference, compare, path_of};
 pub(crate) use decode::{decode, validate};
+pub(crate) use diff::{apply_diff, apply_diffs, compute_diff};
 pub(crate) use distinct::{DistinctPaths, Place};
 pub(crate) use encode::{Encoder, encode};
 pub(crate) use filter::PathFilter;
@@ -30,6 +34,4 @@ pub(crate) use strict::check_strictly;
 pub(crate) use summary::{Share, by_extension, disk_usage, largest};
 pub use table::{Content, Manifest, ManifestVersion};
 pub(crate) use table::{Directory, FileTable};
-pub(crate) use v2025::{
-    CHUNK_SIZE_BYTES, LONGEST_PATH_BYTES, apply_diff, apply_diffs, compute_diff, name_problem, target_problem,
-};
+pub(crate) use v2025::{LONGEST_PATH_BYTES, name_problem, target_problem};

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::download::Permissions;
 use crate::error::{Error, Result};
 use crate::fs::permissions;
-use crate::fs::target::TargetRoot;
+use crate::fs::target_root::TargetRoot;
 use crate::path::{ManifestPath, wtf8_from_os_str};
 
 /// Adds permissions to files, and to each directory from the root down to them, each once. Everything is opened below the root;

@@ -6,7 +6,8 @@ use crate::cache::HashCache;
 use crate::error::Result;
 use crate::fs::open::FileStamp;
 use crate::hash::HashAlgorithm;
-use crate::manifest::{CHUNK_SIZE_BYTES, Content, Directory, FileTable, Manifest, ManifestVersion};
+use crate::manifest::chunks::CHUNK_BYTES;
+use crate::manifest::{Content, Directory, FileTable, Manifest, ManifestVersion};
 use crate::ops::diff_tree;
 use crate::ops::hash_files::{self, HashFilesRequest, HashReason, HashedFile};
 use crate::ops::survey::Survey;
@@ -81,7 +82,7 @@ fn hash(
     (cache, update_cache): (&HashCache, bool),
     context: &Context,
 ) -> Result<Vec<HashedFile>> {
-    let chunk_bytes = in_chunks.then_some(CHUNK_SIZE_BYTES.unsigned_abs());
+    let chunk_bytes = in_chunks.then_some(CHUNK_BYTES);
     let request = HashFilesRequest { survey, cache, update_cache, read_cache: true, chunk_bytes };
     hash_files::run(&request, context)
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(request: &CollectTreeRequest<'_>, context: &Context) -> Result
     let is_cancelled = || context.cancel.is_cancelled();
     let CollectTreeRequest { root, selection, policy } = *request;
     let collected = collect::collect(&CollectRequest { root, selection, policy, is_cancelled: &is_cancelled })?;
-    context.check_cancelled(super::hash_files::CANCELLED)?;
+    context.check_cancelled(super::survey::CANCELLED)?;
     for warning in collected.warnings {
         context.log(LogLevel::Warning, "upload", || warning);
     }

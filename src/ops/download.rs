@@ -14,6 +14,7 @@ mod nested;
 mod place;
 mod present;
 mod resume;
+mod settled;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,7 @@ use std::time::SystemTime;
 use crate::cache::HashCache;
 use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, Result};
 use crate::fs::path_list::PathList;
-use crate::fs::target::TargetRoot;
+use crate::fs::target_root::TargetRoot;
 use crate::manifest::Manifest;
 use crate::store::ObjectStore;
 use crate::transfer::buffers::Buffers;
@@ -162,7 +163,7 @@ struct Job {
     roots: Vec<TargetRoot>,
     /// The manifests as they were given, for the log: absolute paths have become relative ones in the request's.
     given: Vec<Arc<Manifest>>,
-    settled: conflicts::Settled,
+    settled: settled::Settled,
     done_without: place::DoneWithout,
     /// By root.
     written: Mutex<Vec<PathList>>,
@@ -227,7 +228,7 @@ struct Prepared {
     request: DownloadRequest,
     roots: Vec<TargetRoot>,
     given: Vec<Arc<Manifest>>,
-    settled: conflicts::Settled,
+    settled: settled::Settled,
     contents: Contents,
 }
 

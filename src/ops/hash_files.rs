@@ -16,12 +16,10 @@ use crate::fs::path_list::PathList;
 use crate::fs::tree::{FileHash, Part, SeenFile, TreeReader};
 use crate::hash::ContentHash;
 use crate::ops::in_parallel::{self, Mapped};
-use crate::ops::survey::Survey;
+use crate::ops::survey::{CANCELLED, Survey};
 use crate::path::wtf8_from_os_str;
 use crate::transfer::context::{Context, LogLevel};
 
-/// The reference's text for a cancelled hashing.
-pub(crate) const CANCELLED: &str = "File hashing cancelled.";
 const LOGGER: &str = "upload";
 
 /// What to hash.

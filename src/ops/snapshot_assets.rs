@@ -13,7 +13,7 @@ use crate::error::{Error, Result, SourceProblem};
 use crate::fs::open::{LinkPolicy, OpenedFile};
 use crate::fs::permissions::{self, Applied};
 use crate::fs::stage::StagedFile;
-use crate::fs::target::TargetRoot;
+use crate::fs::target_root::TargetRoot;
 use crate::hash::Hasher;
 use crate::manifest::Manifest;
 use crate::path::ManifestPath;

@@ -11,6 +11,9 @@ use crate::fs::tree::{SeenFile, TreeReader, TreeRoot};
 use crate::ops::in_parallel;
 use crate::transfer::context::{Context, LogLevel};
 
+/// The reference's text for a cancelled hashing, of which a survey is the beginning.
+pub(crate) const CANCELLED: &str = "File hashing cancelled.";
+
 /// What to look at.
 #[derive(Debug)]
 pub(crate) struct SurveyRequest<'a> {
@@ -90,7 +93,7 @@ pub(crate) fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Surv
 
 /// What is seen of a file, or nothing where it has vanished and may.
 fn look(reader: &mut TreeReader<'_>, path: &[u8], may_vanish: bool, context: &Context) -> Result<Option<SeenFile>> {
-    context.check_cancelled(super::hash_files::CANCELLED)?;
+    context.check_cancelled(CANCELLED)?;
     match reader.look(path) {
         Err(Error::SourceFile { path, problem: SourceProblem::Missing }) if may_vanish => {
             context.log(LogLevel::Warning, "upload", || {

@@ -34,8 +34,6 @@ use crate::transfer::once_per_key::{OncePerKey, Outcome};
 use crate::transfer::tasks::blocking;
 use crate::transfer::upload::{ObjectUpload, OpenSource, Sent, Uploader};
 
-pub(crate) use self::plan::CHUNK_BYTES;
-
 const CANCELLED: &str = "File upload cancelled.";
 const LOGGER: &str = "upload";
 

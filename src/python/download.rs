@@ -8,9 +8,9 @@ use pyo3::types::PyList;
 
 use super::errors::to_py_err;
 use super::manifest::manifest_from_python;
-use super::manifest_text::string_from_wtf8;
 use super::pump::Operation;
 use super::store::StoreArguments;
+use super::wtf8::string_from_wtf8;
 use crate::cache::HashCache;
 use crate::ops::add_permissions::add_permissions as add_to_files;
 use crate::ops::download::{

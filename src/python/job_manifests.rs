@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
 use super::manifest::manifest_to_python;
-use super::manifest_text::string_from_wtf8;
 use super::pump::Operation;
 use super::store::StoreArguments;
+use super::wtf8::string_from_wtf8;
 use crate::manifest::Manifest;
 use crate::ops::fetch_manifests::{FetchedManifest, fetch_manifest, fetch_manifests};
 use crate::ops::list_outputs::{

@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use super::manifest::{manifest_from_python, manifest_to_python};
-use super::manifest_text::{string_from_wtf8, with_wtf8};
 use super::pump::{Caller, Operation};
+use super::wtf8::{string_from_wtf8, with_wtf8};
 use crate::cache::HashCache;
 use crate::fs::collect::SymlinkPolicy;
 use crate::fs::glob::{self, GlobRequest, Selection};
@@ -153,7 +153,7 @@ pub(crate) fn glob_files(
             let request =
                 GlobRequest { root: &root, include: &include, exclude: &exclude, is_cancelled: &is_cancelled };
             let globbed = glob::glob(&request)?;
-            context.check_cancelled(ops::hash_files::CANCELLED)?;
+            context.check_cancelled(ops::survey::CANCELLED)?;
             Ok(globbed)
         },
         |py, globbed| {

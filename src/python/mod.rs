@@ -14,22 +14,16 @@ mod errors;
 mod files;
 mod job_manifests;
 mod local_tree;
-pub(crate) mod manifest;
-mod manifest_arrow;
-mod manifest_columns;
-mod manifest_entry;
-mod manifest_functions;
-mod manifest_operations;
-mod manifest_text;
+mod manifest;
 mod observer;
 mod panics;
 mod path_mapping;
 pub(crate) mod pump;
 mod runtime;
 mod store;
-mod text;
 mod upload;
 mod worker;
+mod wtf8;
 
 use pyo3::prelude::*;
 
@@ -55,8 +49,7 @@ mod _native {
         super::files::register(module)?;
         super::local_tree::register(module)?;
         super::job_manifests::register(module)?;
-        super::manifest_functions::register(module)?;
-        super::manifest_operations::register(module)?;
+        super::manifest::register(module)?;
         super::path_mapping::register(module)?;
         super::upload::register(module)?;
         super::worker::register(module)?;

@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 
 use super::errors::to_py_err;
-use super::text::Text;
+use super::wtf8::Text;
 use crate::path::PathFormat;
 use crate::path_mapping as rules;
 use crate::path_mapping::{FileSystemLocation, PathMappingRule, StorageProfile, WindowsPrefixes};

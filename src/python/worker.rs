@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use super::errors::to_py_err;
-use super::manifest_functions::decode_error;
-use super::manifest_text::with_wtf8;
-use super::text::Text;
+use super::manifest::decode_error;
+use super::wtf8::Text;
+use super::wtf8::with_wtf8;
 use crate::error::Error;
 use crate::worker;
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use super::PART_BYTES;
 use super::arriving::{Arriving, HasherInTurn};
 use super::buffers::Buffers;
 use super::context::{CancellationToken, Context, LogLevel};
@@ -18,6 +17,7 @@ use super::limits::{Limits, Room};
 use super::look_again::LookAgain;
 use super::ranges_at_once::RangesAtOnce;
 use super::received::{Counted, Received, Receiving};
+use super::sizes::PART_BYTES;
 use super::tasks::{blocking, finished};
 use super::writer::Writer;
 use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};

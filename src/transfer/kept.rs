@@ -6,7 +6,7 @@ use super::buffers::{Buffer, Buffers};
 use super::limits::Limits;
 
 /// Buffers of this size are filled one after another.
-const CHUNK_BYTES: usize = super::writer::BATCH_BYTES;
+const BLOCK_BYTES: usize = super::writer::BATCH_BYTES;
 /// A frame of so much may stay as it is: half of a connection's read buffer, which it keeps alive.
 const LARGE_FRAME_BYTES: usize = 200 * 1024;
 
@@ -30,7 +30,7 @@ impl Kept {
     /// Keeps a frame; gives what can be written now, in order.
     pub(super) fn push(&mut self, frame: Bytes) -> Vec<Bytes> {
         // What is given up of a chunk is no more than what is in it.
-        let ends_here = self.filling.as_ref().is_none_or(|(_, end)| *end >= CHUNK_BYTES / 2);
+        let ends_here = self.filling.as_ref().is_none_or(|(_, end)| *end >= BLOCK_BYTES / 2);
         if ends_here && frame.len() >= LARGE_FRAME_BYTES && self.limits.has_half_of_its_room() {
             let before = self.flush();
             self.full.push(frame.clone());
@@ -42,12 +42,12 @@ impl Kept {
     fn copy(&mut self, mut bytes: &[u8]) -> Vec<Bytes> {
         let mut filled = Vec::new();
         while !bytes.is_empty() {
-            let (mut buffer, start) = self.filling.take().unwrap_or_else(|| (self.buffers.take(CHUNK_BYTES), 0));
-            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - start));
+            let (mut buffer, start) = self.filling.take().unwrap_or_else(|| (self.buffers.take(BLOCK_BYTES), 0));
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK_BYTES - start));
             let end = start + now.len();
             buffer.as_mut()[start..end].copy_from_slice(now);
             self.filling = Some((buffer, end));
-            if end == CHUNK_BYTES {
+            if end == BLOCK_BYTES {
                 filled.extend(self.flush());
             }
             bytes = later;
@@ -75,8 +75,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_given_is_what_came_whatever_the_frames_and_the_room() {
-        let bytes: Vec<u8> = (0..3 * CHUNK_BYTES + 5).map(|index| index.to_le_bytes()[1]).collect();
-        for frame in [1000, LARGE_FRAME_BYTES, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1] {
+        let bytes: Vec<u8> = (0..3 * BLOCK_BYTES + 5).map(|index| index.to_le_bytes()[1]).collect();
+        for frame in [1000, LARGE_FRAME_BYTES, BLOCK_BYTES - 1, BLOCK_BYTES, 2 * BLOCK_BYTES + 1] {
             let limits = Limits::new(8, 1 << 30);
             let mut kept = Kept::new(limits.clone(), Buffers::default());
             let mut given = Vec::new();
@@ -95,7 +95,7 @@ mod tests {
     async fn frames_stay_as_they_are_only_while_there_is_room() {
         let limits = Limits::new(8, 1 << 30);
         let mut kept = Kept::new(limits.clone(), Buffers::default());
-        let frame = Bytes::from(vec![1; CHUNK_BYTES]);
+        let frame = Bytes::from(vec![1; BLOCK_BYTES]);
         assert_eq!(kept.push(frame.clone())[0].as_ptr(), frame.as_ptr());
         let _taken = limits.bytes((1 << 29) + 4096).await;
         assert_ne!(kept.push(frame.clone())[0].as_ptr(), frame.as_ptr());

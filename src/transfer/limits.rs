@@ -91,7 +91,7 @@ impl Limits {
     #[must_use]
     pub(crate) fn within(budget: &Budget, most_requests: usize, buffer_bytes: u64) -> Self {
         let most_requests = most_requests.max(1);
-        let total = byte_permits(buffer_bytes.max(super::PART_BYTES));
+        let total = byte_permits(buffer_bytes.max(super::sizes::PART_BYTES));
         budget.grow(total);
         Self(Arc::new(Inner {
             budget: budget.clone(),

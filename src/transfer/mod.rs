@@ -14,10 +14,9 @@ mod process;
 pub(crate) mod progress;
 mod ranges_at_once;
 mod received;
+pub(crate) mod sizes;
 pub(crate) mod tasks;
 pub(crate) mod upload;
 mod writer;
 
-/// Bodies up to this size are sent and fetched in one request; larger ones in parts of at least this size. The
-/// reference's `S3_MULTIPART_UPLOAD_CHUNK_SIZE`.
-pub(crate) const PART_BYTES: u64 = 8 * 1024 * 1024;
+pub(crate) use sizes::PART_BYTES;

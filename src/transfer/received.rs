@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::PART_BYTES;
 use super::buffers::{Buffer, Buffers};
 use super::progress::Progress;
+use super::sizes::PART_BYTES;
 use crate::hash::{ContentHash, Hasher};
 
 /// Bytes that progress was told of. Unless they are kept, they are taken back: they have to come again.

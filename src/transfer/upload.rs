@@ -12,10 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::earlier::Resuming;
-use super::PART_BYTES;
 use super::buffers::Buffers;
 use super::context::{Context, LogLevel};
 use super::limits::{Limits, RequestPermit};
+use super::sizes::PART_BYTES;
 use super::tasks::blocking;
 use crate::cache::uploads::UploadRecords;
 use crate::error::{Error, Result, S3Action, SourceProblem};

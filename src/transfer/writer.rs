@@ -116,7 +116,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fs::target::TargetRoot;
+    use crate::fs::target_root::TargetRoot;
     use crate::path::ManifestPath;
 
     const AT: u64 = 1000;

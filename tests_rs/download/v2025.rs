@@ -1,7 +1,7 @@
 //! What only v2025 manifests have: directories, links, execute bits, chunks, diffs.
 
 use super::*;
-use rusty_attachments::ops::upload_assets::CHUNK_BYTES;
+use rusty_attachments::manifest::chunks::CHUNK_BYTES;
 
 fn path(name: &str) -> ManifestPath<'_> {
     ManifestPath::from_wtf8(name.as_bytes())

@@ -4,8 +4,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::fs::target::TargetRoot;
-use super::path::{ManifestPath, PathFormat, PathProblem, escape_bytes, push_code_point};
+use super::error::PathProblem;
+use super::fs::target_root::TargetRoot;
+use super::path::{ManifestPath, PathFormat, escape_bytes, push_code_point};
 
 /// Roots with links in them, and a place that nobody may touch.
 pub struct Playground {

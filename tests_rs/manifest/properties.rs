@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use rusty_attachments::hash::{ContentHash, HashAlgorithm, hash_bytes};
+use rusty_attachments::manifest::chunks::CHUNK_BYTES;
 use rusty_attachments::manifest::{
-    CHUNK_SIZE_BYTES, Content, Directory, FileTable, Manifest, ManifestVersion, apply_diff, canonical_order,
-    check_strictly, compute_diff, convert, decode, encode, merge, partition, subtree, with_prefix,
+    Content, Directory, FileTable, Manifest, ManifestVersion, apply_diff, canonical_order, check_strictly,
+    compute_diff, convert, decode, encode, merge, partition, subtree, with_prefix,
 };
 use rusty_attachments::path::ManifestPath;
 
@@ -79,7 +80,12 @@ fn build(files: &Files, folders: &BTreeSet<Vec<u8>>, is_diff: bool) -> Manifest 
             Kind::Text => table.push(manifest_path, Content::Hash(ContentHash::from_text("aZ9")), 0, *mtime),
             Kind::Chunks(count) => {
                 let chunks: Vec<_> = (0..*count).map(|seed| hash_bytes(&[seed])).collect();
-                table.push(manifest_path, Content::Chunks(&chunks), CHUNK_SIZE_BYTES * i64::from(*count) - 1, *mtime);
+                table.push(
+                    manifest_path,
+                    Content::Chunks(&chunks),
+                    CHUNK_BYTES.cast_signed() * i64::from(*count) - 1,
+                    *mtime,
+                );
             }
             Kind::Symlink(target) => {
                 listed.extend(must_list(target));

@@ -5,33 +5,34 @@ use std::borrow::Cow;
 use super::entry::{Entry, EntryContent, Problem, integer, text};
 use super::{LARGEST_EXPANSION, LONGEST_PATH_BYTES, name_problem, show, split_reference, target_problem};
 use crate::error::{Error, Result};
-use crate::manifest::decode::{Document, Scalar, invalid};
+
 use crate::manifest::distinct::DistinctPaths;
+use crate::manifest::fields::{Fields, Scalar, invalid};
 use crate::manifest::json::{Kind, Reader};
 use crate::manifest::table::{Content, Directory, FileTable, Manifest, ManifestVersion};
 use crate::path::ManifestPath;
 
 /// Makes a manifest of a document whose version is known.
-pub(in crate::manifest) fn from_document(document: Document<'_>, source: &[u8]) -> Result<Manifest> {
-    document.check_required(&[
-        ("dirs", document.directories.is_some()),
-        ("files", document.files.is_some()),
-        ("hashAlg", document.hash_algorithm.is_some()),
-        ("manifestVersion", document.version.is_some()),
+pub(in crate::manifest) fn from_fields(fields: Fields<'_>, source: &[u8]) -> Result<Manifest> {
+    fields.check_required(&[
+        ("dirs", fields.directories.is_some()),
+        ("files", fields.files.is_some()),
+        ("hashAlg", fields.hash_algorithm.is_some()),
+        ("manifestVersion", fields.version.is_some()),
     ])?;
-    document.check_version(ManifestVersion::V2025_12_04)?;
-    let hash_algorithm = document.checked_algorithm()?;
-    let total_size_bytes = document.checked_total()?;
+    fields.check_version(ManifestVersion::V2025_12_04)?;
+    let hash_algorithm = fields.checked_algorithm()?;
+    let total_size_bytes = fields.checked_total()?;
     if total_size_bytes < 0 {
         return Err(invalid("totalSize is negative"));
     }
-    let parent_manifest_hash = parent_of(document.parent.as_ref())?;
+    let parent_manifest_hash = parent_of(fields.parent.as_ref())?;
     let mut names = Expander {
         is_diff: parent_manifest_hash.is_some(),
         directories: Vec::new(),
         room: source.len().saturating_mul(LARGEST_EXPANSION),
     };
-    let (Some(mut directories), Some(mut files)) = (document.directories, document.files) else {
+    let (Some(mut directories), Some(mut files)) = (fields.directories, fields.files) else {
         return Err(invalid("dirs and files are missing"));
     };
     each_entry(&mut directories, source, "dirs", |entry| names.add_directory(entry))?;

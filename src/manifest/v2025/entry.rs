@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{CHUNK_SIZE_BYTES, show};
+use super::show;
 use crate::hash::ContentHash;
+use crate::manifest::chunks::{CHUNK_BYTES, chunk_count};
 use crate::manifest::json::{Kind, Reader, SyntaxError};
 use crate::manifest::v2023::{Field, integer_field, text_field};
 
@@ -130,14 +131,14 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Why a file of `size` bytes can't have `count` chunks, if it can't.
-pub(super) fn chunk_problem(size: i64, count: usize) -> Option<Problem> {
-    if size <= CHUNK_SIZE_BYTES {
-        return Some(format!("chunkhashes are for files of more than {CHUNK_SIZE_BYTES} bytes, size is {size}"));
+/// Why a file of so many bytes can't have `count` chunks, if it can't.
+pub(super) fn chunk_problem(shown: i64, count: usize) -> Option<Problem> {
+    let size = u64::try_from(shown).unwrap_or(0);
+    if size <= CHUNK_BYTES {
+        return Some(format!("chunkhashes are for files of more than {CHUNK_BYTES} bytes, size is {shown}"));
     }
-    let wanted = (size - 1) / CHUNK_SIZE_BYTES + 1;
-    (i64::try_from(count) != Ok(wanted))
-        .then(|| format!("chunkhashes must have {wanted} items for size {size}, not {count}"))
+    let wanted = chunk_count(size);
+    (count as u64 != wanted).then(|| format!("chunkhashes must have {wanted} items for size {size}, not {count}"))
 }
 
 fn content_hash(field: &str, hash: &[u8]) -> Result<ContentHash, Problem> {

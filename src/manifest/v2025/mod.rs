@@ -5,16 +5,10 @@
 //! written only together with its directories, and is then never ambiguous.
 
 pub(super) mod decode;
-mod diff;
 pub(super) mod encode;
 mod entry;
 
-pub(crate) use diff::{apply_diff, apply_diffs, compute_diff};
-
 use crate::path::ManifestPath;
-
-/// The size of a chunk of a large file: 256 MiB, as upstream's drafts fix it.
-pub(crate) const CHUNK_SIZE_BYTES: i64 = 256 << 20;
 
 /// The longest path that a name may expand to: what Windows allows in UTF-16 units, and far beyond Linux' 4096 bytes.
 pub(crate) const LONGEST_PATH_BYTES: usize = 32_767;
@@ -73,6 +67,6 @@ pub(super) fn split_reference(name: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// A path for messages.
-fn show(path: &[u8]) -> String {
+pub(super) fn show(path: &[u8]) -> String {
     ManifestPath::from_wtf8(path).display()
 }

@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::RootDownload;
-use crate::error::{Error, Result};
+use crate::error::{Error, PathProblem, Result};
 use crate::fs::resolve::Resolver;
-use crate::fs::target::TargetRoot;
+use crate::fs::target_root::TargetRoot;
 use crate::manifest::{Content, Directory, FileTable, Manifest};
-use crate::path::{ManifestPath, PathFormat, PathProblem, wtf8_from_os_str};
+use crate::path::{ManifestPath, PathFormat, wtf8_from_os_str};
 
 /// Where the files of a manifest go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use super::{DownloadRequest, Duplicates};
 use crate::error::{Error, Result};
-use crate::fs::target::TargetRoot;
+use crate::fs::target_root::TargetRoot;
+use crate::manifest::chunks::chunk_count;
 use crate::manifest::{Content, Manifest};
-use crate::ops::upload_assets::CHUNK_BYTES;
 use crate::path::{ManifestPath, PathFormat};
 
 /// Refuses diffs, paths that lead out of the root, sizes that no file can have, and paths that are in each other's way. Gives
@@ -30,7 +30,7 @@ pub(super) fn check_manifest(manifest: &Manifest, duplicates: Duplicates) -> Res
                 return Err(Error::ManifestInvalid(format!("{path:?} is deleted, in a manifest that is no diff")));
             }
             _ if size_bytes < 0 => return Err(Error::ManifestInvalid(format!("{path:?} has a negative size"))),
-            Content::Chunks(chunks) if chunks.len() as u64 != size_bytes.unsigned_abs().div_ceil(CHUNK_BYTES) => {
+            Content::Chunks(chunks) if chunks.len() as u64 != chunk_count(size_bytes.unsigned_abs()) => {
                 let text = format!("{path:?} has {} chunks, which don't make up {size_bytes} bytes", chunks.len());
                 return Err(Error::ManifestInvalid(text));
             }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::conflicts::Settled;
+use super::settled::Settled;
 use super::{DownloadRequest, FileId};
 use crate::manifest::{Content, Manifest};
 

@@ -10,9 +10,9 @@ use super::{FileId, Job};
 use crate::error::{Error, Result, S3Action};
 use crate::fs::stage::StagedFile;
 use crate::hash::ContentHash;
+use crate::manifest::chunks::chunk_length;
 use crate::manifest::{Content, Manifest};
 use crate::ops::lanes::{self, Queue, Stop};
-use crate::ops::upload_assets::CHUNK_BYTES;
 use crate::settings::join_key;
 use crate::store::ObjectKey;
 use crate::transfer::PART_BYTES;
@@ -170,12 +170,9 @@ pub(super) fn pieces(manifest: &Manifest, index: usize) -> Vec<(ContentHash, u64
     let size_bytes = u64::try_from(manifest.files.size_bytes(index)).unwrap_or(0);
     match manifest.files.content(index) {
         Content::Hash(hash) => vec![(hash, size_bytes)],
-        Content::Chunks(chunks) => (0_u64..)
-            .zip(chunks)
-            .map(|(number, hash)| {
-                (hash.clone(), CHUNK_BYTES.min(size_bytes.saturating_sub(number.saturating_mul(CHUNK_BYTES))))
-            })
-            .collect(),
+        Content::Chunks(chunks) => {
+            (0_u64..).zip(chunks).map(|(number, hash)| (hash.clone(), chunk_length(size_bytes, number))).collect()
+        }
         Content::Symlink(_) | Content::Deleted => Vec::new(),
     }
 }

@@ -3,14 +3,16 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::conflicts::{Naming, is_link};
-use super::place::{next_free_copy, unknown};
+use super::conflicts::is_link;
+use super::place::next_free_copy;
+use super::settled::{Naming, unknown_resolution};
 use super::{CANCELLED, ConflictResolution, DownloadReport, FileId, Job, Permissions, lock};
 use crate::error::{Error, Result};
 use crate::fs::path_list::PathList;
 use crate::fs::permissions;
 use crate::fs::stage::Committed;
-use crate::fs::target::{Target, TargetRoot};
+use crate::fs::target::Target;
+use crate::fs::target_root::TargetRoot;
 use crate::manifest::Content;
 use crate::path::{ManifestPath, os_string_from_wtf8, wtf8_from_os_str};
 
@@ -81,7 +83,7 @@ impl Job {
                 Ok(Some(own.path()))
             }
             ConflictResolution::CreateCopy => next_free_copy(own, |copy| copy.link_to(destination, false)).map(Some),
-            ConflictResolution::Unknown(name) => Err(unknown(name)),
+            ConflictResolution::Unknown(name) => Err(unknown_resolution(name)),
         }
     }
 

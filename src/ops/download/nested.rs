@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 
 use super::check::plain;
-use super::conflicts::{Plan, Settled};
-use super::place::unknown;
+use super::settled::{Plan, Settled, unknown_resolution};
 use super::{ConflictResolution, DownloadRequest, FileId};
 use crate::error::Result;
-use crate::fs::target::TargetRoot;
+use crate::fs::target_root::TargetRoot;
 use crate::manifest::FileTable;
 use crate::path::wtf8_from_os_str;
 
@@ -70,7 +69,7 @@ impl Group<'_> {
             ConflictResolution::CreateCopy => self.name_copies(settled)?,
             ConflictResolution::Unknown(name) => {
                 if !self.ids.iter().all(|id| self.same(self.ids[0], *id)) {
-                    return Err(unknown(name));
+                    return Err(unknown_resolution(name));
                 }
                 needless(&self.ids[1..]);
             }

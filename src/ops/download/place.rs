@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use super::conflicts::Naming;
+use super::settled::{Naming, unknown_resolution};
 use super::{CANCELLED, ConflictResolution, FileId, Job, LOGGER, lock};
 use crate::error::{Error, Result};
 use crate::fs::permissions::{self, Applied};
@@ -154,17 +154,13 @@ impl Job {
                 Ok(Some(own.path()))
             }
             ConflictResolution::CreateCopy => next_free_copy(&own, |copy| staged.commit_new(copy)).map(Some),
-            ConflictResolution::Unknown(name) => Err(unknown(name)),
+            ConflictResolution::Unknown(name) => Err(unknown_resolution(name)),
         }
     }
 
     pub(super) fn target(&self, id: FileId) -> Result<Target> {
         self.roots[id.root as usize].target(self.manifest(id).files.path(id.index()))
     }
-}
-
-pub(super) fn unknown(name: &str) -> Error {
-    Error::InvalidArgument(format!("Unknown choice for file conflict resolution: {name}"))
 }
 
 /// Tries `name (1).ext`, `name (2).ext`, … until one is free; processes that do the same at the same time don't meet.

@@ -8,7 +8,7 @@ use super::fetch::pieces;
 use super::{CANCELLED, DownloadRequest, FileId};
 use crate::error::Result;
 use crate::fs::open::FileStamp;
-use crate::fs::target::TargetRoot;
+use crate::fs::target_root::TargetRoot;
 use crate::hash::{ContentHash, Hasher};
 use crate::transfer::context::Context;
 

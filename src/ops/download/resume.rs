@@ -6,14 +6,15 @@
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 
-use super::conflicts::{Settled, is_link};
+use super::conflicts::is_link;
 use super::present::{BUFFER_BYTES, Present};
+use super::settled::Settled;
 use super::{CANCELLED, DownloadRequest, FileId, LOGGER};
 use crate::cache::{ByteRange, HashCache, HashRecord, HashRequest, Lookup};
 use crate::error::Result;
 use crate::fs::open::FileStamp;
 use crate::fs::path_list::PathList;
-use crate::fs::target::TargetRoot;
+use crate::fs::target_root::TargetRoot;
 use crate::fs::times::{SetTime, set_mtime};
 use crate::hash::ContentHash;
 use crate::manifest::Content;

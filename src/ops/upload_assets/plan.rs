@@ -4,10 +4,8 @@ use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 use crate::hash::ContentHash;
-use crate::manifest::{CHUNK_SIZE_BYTES, Content, Manifest};
-
-/// A file chunk of a v2025 manifest.
-pub(crate) const CHUNK_BYTES: u64 = CHUNK_SIZE_BYTES.unsigned_abs();
+use crate::manifest::chunks::{chunk_length, chunk_offset};
+use crate::manifest::{Content, Manifest};
 
 /// One content, and the files that have it.
 #[derive(Debug, Clone)]
@@ -49,12 +47,11 @@ pub(in crate::ops) fn plan(manifest: &Manifest) -> Result<Vec<Planned>> {
             }
             Content::Chunks(chunks) => {
                 for (number, hash) in (0_u64..).zip(chunks) {
-                    let offset_bytes = number * CHUNK_BYTES;
                     planned.push(Planned {
                         hash: hash.clone(),
                         index,
-                        offset_bytes,
-                        size_bytes: CHUNK_BYTES.min(size_bytes.saturating_sub(offset_bytes)),
+                        offset_bytes: chunk_offset(number),
+                        size_bytes: chunk_length(size_bytes, number),
                         duplicates: Vec::new(),
                         completes_file: number + 1 == chunks.len() as u64,
                     });

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::parts::part_size;
 use super::{LOGGER, ObjectUpload, Uploader};
 use crate::cache::uploads::{UploadPlace, UploadRecord, UploadRecords};
 use crate::error::Result;
 use crate::store::{MultipartUpload, ObjectKey, UploadedPart};
 use crate::transfer::context::LogLevel;
+use crate::transfer::sizes::part_size;
 use crate::transfer::tasks::blocking;
 
 /// Which uploads may be gone on with. Clones share it; the default has none.

@@ -14,11 +14,11 @@ use crate::error::{Error, Result};
 use crate::fs::open::OpenedFile;
 use crate::hash::Hasher;
 use crate::store::checksum::crc32_text;
-use crate::store::{MAX_PARTS, MultipartUpload, PutOutcome, UploadedPart};
-use crate::transfer::PART_BYTES;
+use crate::store::{MultipartUpload, PutOutcome, UploadedPart};
 use crate::transfer::buffers::Buffers;
 use crate::transfer::context::LogLevel;
 use crate::transfer::limits::{RequestPermit, Room};
+use crate::transfer::sizes::part_size;
 use crate::transfer::tasks::{blocking, finished};
 
 /// How long a cancelled call waits for S3 to drop the parts of an unfinished upload.
@@ -303,12 +303,6 @@ fn may_begin_anew(error: &Error, is_earlier: bool) -> bool {
     error.status_code() == Some(404) || are_others
 }
 
-/// The part size for an object, so that 10,000 parts suffice.
-pub(super) fn part_size(size_bytes: u64) -> u64 {
-    const STEP: u64 = 1024 * 1024;
-    PART_BYTES.max(size_bytes.div_ceil(MAX_PARTS).div_ceil(STEP) * STEP)
-}
-
 /// Which bytes of an object are a part.
 struct Place {
     offset: u64,
@@ -336,20 +330,4 @@ fn read_part(
     read_and_hash(upload, opened, (buffer.as_mut(), place.offset), &mut hasher)?;
     let known = place.known.filter(|part| part.crc32.as_deref() == Some(&crc32_text(buffer.as_ref())));
     Ok(ReadPart { body: buffer.freeze(), hasher, known })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::MAX_OBJECT_BYTES;
-
-    #[test]
-    fn parts_suffice_for_every_size_that_s3_takes() {
-        assert_eq!(part_size(PART_BYTES + 1), PART_BYTES);
-        for size_bytes in [MAX_PARTS * PART_BYTES, MAX_PARTS * PART_BYTES + 1, MAX_OBJECT_BYTES - 1, MAX_OBJECT_BYTES] {
-            let part = part_size(size_bytes);
-            assert!(size_bytes.div_ceil(part) <= MAX_PARTS, "{size_bytes} in parts of {part}");
-            assert!(part <= 5 * 1024 * 1024 * 1024, "a part may have 5 GiB");
-        }
-    }
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyCapsule, PyDict, PyInt, PyList, PyString, PyType};
+use pyo3::types::{PyCapsule, PyDict, PyList, PyString, PyType};
 
-use super::manifest_arrow::stream;
-use super::manifest_entry::{DirectoryMaker, Maker, directory_from_python, push_from_python};
-use super::manifest_text::string_from_wtf8;
+use super::arrow::stream;
+use super::entry::{DirectoryMaker, Maker, directory_from_python, integer, push_from_python};
 use crate::hash::HashAlgorithm;
 use crate::manifest::{self, Directory, FileTable, Manifest, ManifestVersion, Share};
+use crate::python::wtf8::string_from_wtf8;
 
 /// The files of a manifest in columns: what a lazy `paths` makes its elements from.
 #[pyclass(frozen, module = "rusty_attachments._native", name = "ManifestTable")]
@@ -298,16 +298,4 @@ fn directories_from_python(directories: &Bound<'_, PyAny>) -> PyResult<Vec<Direc
         }
     }
     directories.try_iter()?.map(|entry| directory_from_python(&entry?)).collect()
-}
-
-/// An integer attribute.
-pub(super) fn integer(value: &Bound<'_, PyAny>, field: &str, path: Option<&Bound<'_, PyString>>) -> PyResult<i64> {
-    let value = value.cast::<PyInt>().map_err(|_| wrong_type(field, "an integer", path.map(Bound::as_any)))?;
-    value.extract()
-}
-
-/// A `TypeError` that names the field and its entry.
-pub(super) fn wrong_type(field: &str, wanted: &str, path: Option<&Bound<'_, PyAny>>) -> PyErr {
-    let of = path.map_or_else(String::new, |path| format!(" (of path {path:?})"));
-    PyTypeError::new_err(format!("{field} must be {wanted}{of}"))
 }

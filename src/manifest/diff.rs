@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::show;
+use super::compare::same_contents;
+use super::distinct::DistinctPaths;
+use super::encode::encode;
+use super::merge::total_of;
+use super::table::{Content, Directory, FileTable, Manifest, ManifestVersion};
+use super::v2025;
 use crate::error::{Error, Result};
 use crate::hash::hash_bytes;
-use crate::manifest::compare::same_contents;
-use crate::manifest::distinct::DistinctPaths;
-use crate::manifest::encode::encode;
-use crate::manifest::merge::total_of;
-use crate::manifest::table::{Content, Directory, FileTable, Manifest, ManifestVersion};
 use crate::path::ManifestPath;
 
 /// The diff manifest that leads from `parent` to `current`: changed and new entries in full, gone ones as deletions. It
@@ -143,7 +143,7 @@ fn check_clashes(directories: &[Directory], files: &FileTable) -> Result<()> {
         .find(|path| is_file(path))
         .or_else(|| (0..files.len()).find_map(|row| parent_file(files.path(row).as_bytes(), &is_file)));
     match clash {
-        Some(path) => Err(Error::ManifestInvalid(format!("{:?} would be a file and a directory", show(path)))),
+        Some(path) => Err(Error::ManifestInvalid(format!("{:?} would be a file and a directory", v2025::show(path)))),
         None => Ok(()),
     }
 }

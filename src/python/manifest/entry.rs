@@ -1,15 +1,15 @@
 //! One entry of a manifest across the boundary.
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyList, PyString, PyType};
+use pyo3::types::{PyInt, PyList, PyString, PyType};
 
-use super::manifest::{integer, wrong_type};
-use super::manifest_text::{string_from_wtf8, with_wtf8};
 use crate::hash::ContentHash;
 use crate::manifest::{Content, Directory, FileTable, ManifestVersion};
 use crate::path::ManifestPath;
+use crate::python::wtf8::{string_from_wtf8, with_wtf8};
 
 /// Makes entry objects without running their constructors, which would cost more than all the rest.
 pub(crate) struct Maker<'py> {
@@ -63,7 +63,7 @@ impl<'py> Maker<'py> {
 }
 
 /// Appends an entry of any class with the attributes of its version.
-pub(super) fn push_from_python(
+pub(crate) fn push_from_python(
     files: &mut FileTable,
     entry: &Bound<'_, PyAny>,
     version: ManifestVersion,
@@ -144,21 +144,33 @@ fn hash_of(hash: &Bound<'_, PyAny>, path: &Bound<'_, PyString>) -> PyResult<Cont
 pub(super) struct DirectoryMaker<'py>(Bound<'py, PyType>);
 
 impl<'py> DirectoryMaker<'py> {
-    pub(super) fn new(py: Python<'py>) -> PyResult<Self> {
+    pub(crate) fn new(py: Python<'py>) -> PyResult<Self> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
         let module = "rusty_attachments.asset_manifests.v2025_12_04.asset_manifest";
         Ok(Self(CLASS.import(py, module, "ManifestDirectoryPath")?.clone()))
     }
 
-    pub(super) fn make(&self, directory: &Directory) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn make(&self, directory: &Directory) -> PyResult<Bound<'py, PyAny>> {
         self.0.call1((string_from_wtf8(self.0.py(), &directory.path)?, directory.deleted))
     }
 }
 
-pub(super) fn directory_from_python(entry: &Bound<'_, PyAny>) -> PyResult<Directory> {
+pub(crate) fn directory_from_python(entry: &Bound<'_, PyAny>) -> PyResult<Directory> {
     let py = entry.py();
     let path = entry.getattr(intern!(py, "path"))?;
     let path = path.cast::<PyString>().map_err(|_| wrong_type("path", "a string", Some(&path)))?;
     let deleted = entry.getattr(intern!(py, "deleted"))?.is_truthy()?;
     Ok(Directory { path: with_wtf8(path, |bytes| bytes.into())?, deleted })
+}
+
+/// An integer attribute.
+pub(crate) fn integer(value: &Bound<'_, PyAny>, field: &str, path: Option<&Bound<'_, PyString>>) -> PyResult<i64> {
+    let value = value.cast::<PyInt>().map_err(|_| wrong_type(field, "an integer", path.map(Bound::as_any)))?;
+    value.extract()
+}
+
+/// A `TypeError` that names the field and its entry.
+pub(crate) fn wrong_type(field: &str, wanted: &str, path: Option<&Bound<'_, PyAny>>) -> PyErr {
+    let of = path.map_or_else(String::new, |path| format!(" (of path {path:?})"));
+    PyTypeError::new_err(format!("{field} must be {wanted}{of}"))
 }

@@ -7,18 +7,18 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
 
-use super::errors::to_py_err;
-use super::manifest::{
+use super::native::{
     DirectoryTable, ManifestTable, files_from_python, manifest_from_python, manifest_table, manifest_to_python,
     table_of, version_of,
 };
-use super::manifest_text::{Pieces, with_wtf8};
 use crate::error::Error;
 use crate::hash::{Hasher, hash_bytes};
 use crate::manifest::{self, Encoder, ManifestVersion};
+use crate::python::errors::to_py_err;
+use crate::python::wtf8::{Pieces, with_wtf8};
 
 /// Adds what this module has for Python.
-pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<DirectoryTable>()?;
     module.add_class::<ManifestTable>()?;
     module.add_function(wrap_pyfunction!(decode_manifest, module)?)?;
@@ -56,7 +56,7 @@ pub(crate) fn decode_manifest(py: Python<'_>, text: &Bound<'_, PyString>, strict
 }
 
 /// The exception for a manifest that can't be read.
-pub(super) fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: &Error) -> PyResult<PyErr> {
+pub(crate) fn decode_error(py: Python<'_>, text: &Bound<'_, PyString>, error: &Error) -> PyResult<PyErr> {
     static JSON: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     if let Error::Json { message, position, .. } = error {
         if text.len()? <= EXPLAINED_BY_PYTHON_BYTES {

@@ -15,7 +15,7 @@ pub(super) struct Column {
 type Field = (&'static CStr, &'static CStr, bool);
 
 /// Name, format and whether it may be null, of each column.
-pub(super) fn column_names(version: ManifestVersion) -> &'static [Field] {
+pub(crate) fn column_names(version: ManifestVersion) -> &'static [Field] {
     const FIELDS: &[Field] = &[
         (c"path", c"U", false),
         (c"hash", c"U", true),
@@ -35,7 +35,7 @@ fn has_later_columns(version: ManifestVersion) -> bool {
 }
 
 /// The columns of a range of rows.
-pub(super) fn columns(manifest: &Manifest, rows: Range<usize>) -> Vec<Column> {
+pub(crate) fn columns(manifest: &Manifest, rows: Range<usize>) -> Vec<Column> {
     let files = &manifest.files;
     let mut columns = vec![
         texts(rows.clone().map(|row| Some(text(files.path(row).as_bytes())))),

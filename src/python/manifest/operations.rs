@@ -13,16 +13,16 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple, PyType};
 
-use super::errors::to_py_err;
-use super::manifest::{
+use super::entry::Maker;
+use super::native::{
     files_from_python, has_objects, lazy_paths, manifest_from_python, manifest_to_python, named_version, table_of,
 };
-use super::manifest_entry::Maker;
-use super::manifest_text::with_wtf8;
 use crate::manifest::{self, Difference, DistinctPaths, FileStatus, Manifest, ManifestVersion, PathFilter};
+use crate::python::errors::to_py_err;
+use crate::python::wtf8::with_wtf8;
 
 /// Adds what this module has for Python.
-pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ComparisonTable>()?;
     module.add_function(wrap_pyfunction!(apply_manifest_diffs, module)?)?;
     module.add_function(wrap_pyfunction!(compare_manifests, module)?)?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
-use super::manifest_columns::{Column, column_names, columns};
+use super::columns::{Column, column_names, columns};
 use crate::manifest::Manifest;
 
 /// How many rows a batch has: some megabytes.
@@ -78,7 +78,7 @@ struct Source {
 }
 
 /// A capsule named `arrow_array_stream` over a manifest's files.
-pub(super) fn stream(py: Python<'_>, manifest: Arc<Manifest>) -> PyResult<Bound<'_, PyCapsule>> {
+pub(crate) fn stream(py: Python<'_>, manifest: Arc<Manifest>) -> PyResult<Bound<'_, PyCapsule>> {
     let source = Box::new(Source { manifest, next_row: 0 });
     let stream = ArrowArrayStream {
         get_schema: Some(get_schema),
