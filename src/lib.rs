@@ -62,6 +62,7 @@ mod permits;
 mod sync;
 mod threads;
 
+mod glob;
 mod grouping;
 mod manifest;
 mod path_mapping;

@@ -6,6 +6,7 @@
 //! same error.
 
 mod components;
+mod links;
 #[cfg(target_os = "linux")]
 mod openat2;
 
@@ -14,16 +15,8 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
+pub(crate) use self::links::Links;
 use crate::descriptors::patiently;
-
-/// What [`open_beneath`] does with symbolic links on the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Links {
-    /// `ELOOP` for any link.
-    Refuse,
-    /// Follow those that stay below the directory; `EXDEV` for others, all that are absolute among them.
-    Beneath,
-}
 
 /// Opens `path` below `directory`; it never leads out, whatever links there are.
 ///

@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::glob::{Selection, normalised};
+use super::glob::normalised;
 use super::path_list::PathList;
 use super::walk::{Choice, EntryKind, WalkRequest, Walked, walk};
 use crate::error::{Error, Result};
+use crate::glob::Selection;
 use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
 /// What becomes of symbolic links. A link escapes if what it points to is not collected itself.

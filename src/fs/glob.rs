@@ -11,11 +11,10 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Component as PathComponent, Path, PathBuf};
 
-use super::glob_component::Component;
-use super::glob_set::{Pattern, PatternSet};
 use super::path_list::PathList;
 use super::walk::{Choice, EntryKind, WalkRequest, look, walk};
 use crate::error::{Error, Result};
+use crate::glob::{Component, GlobPattern, PatternSet, has_parent, names_directories};
 use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
 
 /// Which files to find.
@@ -85,87 +84,37 @@ pub(crate) fn glob(request: &GlobRequest<'_>) -> Result<Globbed> {
     Ok(Globbed { files, outside, loops: found.loops })
 }
 
-/// Patterns that stay below a root, for one walk of it.
-pub(crate) struct Selection {
-    include: PatternSet,
-    exclude: PatternSet,
-}
-
-impl Selection {
-    /// Reads patterns (WTF-8).
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] for a pattern that is absolute or has a `..`.
-    pub(crate) fn new(include: &[Vec<u8>], exclude: &[Vec<u8>]) -> Result<Self> {
-        let read = |texts: &[Vec<u8>]| -> Result<PatternSet> {
-            let below = texts.iter().filter(|text| !names_directories(text));
-            let patterns: Result<Vec<Pattern>> = below
-                .map(|text| {
-                    if text.starts_with(b"/") || has_parent(text) {
-                        let text = String::from_utf8_lossy(text);
-                        return Err(Error::InvalidArgument(format!("The pattern '{text}' leads out of the root")));
-                    }
-                    Ok(Pattern::new(text))
-                })
-                .collect();
-            patterns.map(PatternSet::new)
-        };
-        Ok(Self { include: read(include)?, exclude: read(exclude)? })
-    }
-
-    /// Whether a path below the root is selected.
-    #[must_use]
-    pub(crate) fn takes(&self, path: &[u8]) -> bool {
-        self.include.matches(path) && !self.exclude.matches(path)
-    }
-
-    /// Whether something below a directory may be selected.
-    #[must_use]
-    pub(crate) fn may_take_below(&self, directory: &[u8]) -> bool {
-        self.include.may_match_below(directory)
-    }
-}
-
-/// Whether a pattern can only find directories, and those are not listed.
-fn names_directories(text: &[u8]) -> bool {
-    text.is_empty() || matches!(text.rsplit(|byte| *byte == b'/').next(), Some(b"" | b"." | b".."))
-}
-
-fn has_parent(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'/').any(|part| part == b"..")
-}
-
 /// Patterns, by how they are looked for.
 struct Patterns {
     /// Those that one walk of the root answers.
     plain: PatternSet,
     /// Those without wildcards, with `..` or an absolute path: looked for one by one, as Python does.
-    odd: Vec<Vec<u8>>,
+    singly: Vec<Vec<u8>>,
 }
 
 impl Patterns {
     fn new(texts: &[Vec<u8>]) -> Self {
-        let (mut plain, mut odd) = (Vec::new(), Vec::new());
+        let (mut plain, mut singly) = (Vec::new(), Vec::new());
         for text in texts {
             if names_directories(text) {
                 continue;
             }
-            let pattern = Pattern::new(text);
+            let pattern = GlobPattern::new(text);
             let is_literal = pattern.components.iter().all(|component| matches!(component, Component::Literal(_)));
             if text.starts_with(b"/") || has_parent(text) || is_literal {
-                odd.push(text.clone());
+                singly.push(text.clone());
             } else {
                 plain.push(pattern);
             }
         }
-        Self { plain: PatternSet::new(plain), odd }
+        Self { plain: PatternSet::new(plain), singly }
     }
 
-    /// The files that the odd patterns find, as normalised absolute paths.
+    /// The files that these patterns find, as normalised absolute paths.
     fn find_one_by_one(&self, root: &Path) -> Result<BTreeSet<PathBuf>> {
         let mut found = BTreeSet::new();
-        for text in &self.odd {
-            let pattern = Pattern::new(text);
+        for text in &self.singly {
+            let pattern = GlobPattern::new(text);
             let start = if text.starts_with(b"/") { Path::new("/") } else { root };
             let mut finder = Finder { found: &mut found, above: Vec::new() };
             finder.find(start, &pattern.components)?;

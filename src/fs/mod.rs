@@ -6,8 +6,6 @@ pub(crate) mod collect;
 mod copy;
 pub(crate) mod directory;
 pub(crate) mod glob;
-pub(crate) mod glob_component;
-mod glob_set;
 pub(crate) mod leases;
 mod leftovers;
 mod naming;

@@ -1,20 +1,20 @@
 //! Choosing files of a manifest by patterns.
 
-use super::pattern::Pattern;
 use super::table::FileTable;
+use crate::glob::FnmatchPattern;
 
 /// Include patterns as the reference's `filter_manifests` takes them: a file is in if any of them matches its full path.
 ///
 /// A pattern that begins with neither `/` nor `*` nor a drive matches anywhere (`*/` goes before it); one that ends in `/`
 /// takes all below.
 #[derive(Debug, Clone)]
-pub(crate) struct PathFilter(Vec<Pattern>);
+pub(crate) struct PathFilter(Vec<FnmatchPattern>);
 
 impl PathFilter {
     /// Makes the patterns ready, which are generalised UTF-8.
     #[must_use]
     pub(crate) fn new<'a>(patterns: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Self(patterns.into_iter().map(|pattern| Pattern::new(&complete(pattern))).collect())
+        Self(patterns.into_iter().map(|pattern| FnmatchPattern::new(&complete(pattern))).collect())
     }
 
     /// Whether a full path (root and path, `/` between components) is in.

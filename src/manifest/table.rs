@@ -88,12 +88,12 @@ pub(crate) struct FileTable {
     path_bytes: Vec<u8>,
     /// Where each path ends in `path_bytes`.
     path_ends: Offsets,
-    /// The hash of an entry, or zeros where `odd` has the entry.
+    /// The hash of an entry, or zeros where `irregular` has the entry.
     hashes: Vec<[u8; 16]>,
     sizes: Vec<i64>,
     mtimes: Vec<i64>,
     /// What few entries have: contents that are not one plain hash.
-    odd: BTreeMap<usize, OddContent>,
+    irregular: BTreeMap<usize, IrregularContent>,
     /// The entries with the execute bit (v2025), ascending.
     runnable: Vec<usize>,
 }
@@ -133,7 +133,7 @@ const fn narrow(offset: usize) -> u32 {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum OddContent {
+enum IrregularContent {
     Text(Box<str>),
     Chunks(Box<[ContentHash]>),
     Symlink(Box<[u8]>),
@@ -170,16 +170,16 @@ impl FileTable {
         let index = self.len();
         self.path_bytes.extend_from_slice(path.as_bytes());
         self.path_ends.push(self.path_bytes.len());
-        let (hash, odd) = match content {
+        let (hash, irregular) = match content {
             Content::Hash(ContentHash::Xxh128(bytes)) => (bytes, None),
-            Content::Hash(ContentHash::Text(text)) => ([0; 16], Some(OddContent::Text(text))),
-            Content::Chunks(chunks) => ([0; 16], Some(OddContent::Chunks(chunks.into()))),
-            Content::Symlink(target) => ([0; 16], Some(OddContent::Symlink(target.as_bytes().into()))),
-            Content::Deleted => ([0; 16], Some(OddContent::Deleted)),
+            Content::Hash(ContentHash::Text(text)) => ([0; 16], Some(IrregularContent::Text(text))),
+            Content::Chunks(chunks) => ([0; 16], Some(IrregularContent::Chunks(chunks.into()))),
+            Content::Symlink(target) => ([0; 16], Some(IrregularContent::Symlink(target.as_bytes().into()))),
+            Content::Deleted => ([0; 16], Some(IrregularContent::Deleted)),
         };
         self.hashes.push(hash);
-        if let Some(odd) = odd {
-            self.odd.insert(index, odd);
+        if let Some(irregular) = irregular {
+            self.irregular.insert(index, irregular);
         }
         self.sizes.push(size_bytes);
         self.mtimes.push(mtime_micros);
@@ -187,7 +187,7 @@ impl FileTable {
 
     /// Appends entry `index` of another table, execute bit and all.
     pub(crate) fn push_from(&mut self, other: &Self, index: usize) {
-        if other.odd.is_empty() && other.runnable.is_empty() {
+        if other.irregular.is_empty() && other.runnable.is_empty() {
             self.path_bytes.extend_from_slice(other.path(index).as_bytes());
             self.path_ends.push(self.path_bytes.len());
             self.hashes.push(other.hashes[index]);
@@ -229,7 +229,7 @@ impl FileTable {
     pub(crate) fn of_runs(runs: &[(&Self, Range<usize>)]) -> Self {
         let entries = runs.iter().map(|(_, rows)| rows.len()).sum();
         let path_bytes = runs.iter().map(|(table, rows)| table.path_span(rows).len()).sum();
-        let is_plain = runs.iter().all(|(table, _)| table.odd.is_empty() && table.runnable.is_empty());
+        let is_plain = runs.iter().all(|(table, _)| table.irregular.is_empty() && table.runnable.is_empty());
         if is_plain && u32::try_from(path_bytes).is_ok() {
             return Self::of_plain_runs(runs, entries, path_bytes);
         }
@@ -298,7 +298,7 @@ impl FileTable {
     /// The bytes of a plain hash, or `None` where the contents are anything else. Cheaper than [`Self::content`].
     #[must_use]
     pub(crate) fn plain_hash(&self, index: usize) -> Option<[u8; 16]> {
-        (self.odd.is_empty() || !self.odd.contains_key(&index)).then(|| self.hashes[index])
+        (self.irregular.is_empty() || !self.irregular.contains_key(&index)).then(|| self.hashes[index])
     }
 
     /// All paths' bytes one after another: what a quick look at all of them needs.
@@ -314,7 +314,7 @@ impl FileTable {
         self.hashes.clear();
         self.sizes.clear();
         self.mtimes.clear();
-        self.odd.clear();
+        self.irregular.clear();
         self.runnable.clear();
     }
 
@@ -342,13 +342,13 @@ impl FileTable {
     /// The contents of entry `index`.
     #[must_use]
     pub(crate) fn content(&self, index: usize) -> Content<'_> {
-        let odd = if self.odd.is_empty() { None } else { self.odd.get(&index) };
-        match odd {
+        let irregular = if self.irregular.is_empty() { None } else { self.irregular.get(&index) };
+        match irregular {
             None => Content::Hash(ContentHash::Xxh128(self.hashes[index])),
-            Some(OddContent::Text(text)) => Content::Hash(ContentHash::Text(text.clone())),
-            Some(OddContent::Chunks(chunks)) => Content::Chunks(chunks),
-            Some(OddContent::Symlink(target)) => Content::Symlink(ManifestPath::from_wtf8(target)),
-            Some(OddContent::Deleted) => Content::Deleted,
+            Some(IrregularContent::Text(text)) => Content::Hash(ContentHash::Text(text.clone())),
+            Some(IrregularContent::Chunks(chunks)) => Content::Chunks(chunks),
+            Some(IrregularContent::Symlink(target)) => Content::Symlink(ManifestPath::from_wtf8(target)),
+            Some(IrregularContent::Deleted) => Content::Deleted,
         }
     }
 

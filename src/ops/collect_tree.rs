@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::error::Result;
 use crate::fs::collect::{self, CollectRequest, SymlinkPolicy};
-use crate::fs::glob::Selection;
 use crate::fs::open::LinkPolicy;
 use crate::fs::path_list::PathList;
+use crate::glob::Selection;
 use crate::ops::survey::{self, Survey, SurveyRequest, TreeParts};
 use crate::transfer::context::{Context, LogLevel};
 

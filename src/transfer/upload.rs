@@ -2,6 +2,7 @@
 
 mod earlier;
 mod parts;
+mod resuming;
 
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::earlier::Resuming;
+use self::resuming::Resuming;
 use super::buffers::Buffers;
 use super::context::{Context, LogLevel};
 use super::limits::{Limits, RequestPermit};

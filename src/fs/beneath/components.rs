@@ -14,7 +14,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Links;
+use super::links::Links;
 
 /// As many links as Linux follows in one path (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::Links;
+use super::links::Links;
 
 /// What this process knows of the call. Once it is known to be missing, it is not asked for again: a kernel does not learn it,
 /// and a sandbox does not take a rule back.

@@ -74,14 +74,14 @@ fn compare(left: &Manifest, a: FileId, right: &Manifest, b: FileId) -> Ordering 
     let (a, b) = (a.index(), b.index());
     let by_hash = match (left.files.plain_hash(a), right.files.plain_hash(b)) {
         (Some(one), Some(other)) => one.cmp(&other),
-        (None, None) => odd_text(left, a).cmp(&odd_text(right, b)),
+        (None, None) => irregular_hash(left, a).cmp(&irregular_hash(right, b)),
         (one, other) => one.is_some().cmp(&other.is_some()),
     };
     by_hash.then_with(|| left.files.size_bytes(a).cmp(&right.files.size_bytes(b)))
 }
 
 /// A hash that has another form than those that this crate makes.
-fn odd_text(manifest: &Manifest, index: usize) -> Option<String> {
+fn irregular_hash(manifest: &Manifest, index: usize) -> Option<String> {
     match manifest.files.content(index) {
         Content::Hash(hash) => Some(hash.text().into_owned()),
         _ => None,

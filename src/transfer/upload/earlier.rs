@@ -2,34 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::OnceCell;
 
 use super::{LOGGER, ObjectUpload, Uploader};
-use crate::cache::uploads::{UploadPlace, UploadRecord, UploadRecords};
+use crate::cache::uploads::{UploadPlace, UploadRecord};
 use crate::error::Result;
 use crate::store::{MultipartUpload, ObjectKey, UploadedPart};
 use crate::transfer::context::LogLevel;
 use crate::transfer::sizes::part_size;
 use crate::transfer::tasks::blocking;
-
-/// Which uploads may be gone on with. Clones share it; the default has none.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Resuming(Option<Arc<Inner>>);
-
-#[derive(Debug)]
-struct Inner {
-    records: UploadRecords,
-    within: Duration,
-    is_swept: OnceCell<()>,
-}
-
-impl Resuming {
-    pub(super) fn new(records: UploadRecords, within: Duration) -> Self {
-        Self(Some(Arc::new(Inner { records, within, is_swept: OnceCell::new() })))
-    }
-}
 
 /// An upload that an earlier call left, with the parts that S3 has of it.
 pub(super) struct Earlier {

@@ -1,4 +1,4 @@
-//! Many patterns at once: through globset where it can say what Python's `glob` means, else one after another.
+//! Many patterns at once: through globset where its syntax can express the pattern, else one after another.
 //!
 //! globset knows no hidden names, counts characters in bytes, lets `[!…]` match a slash, and has `{a,b}` and an escape
 //! character. So it is asked about paths without hidden names (and, where a pattern counts characters, ASCII paths) in a
@@ -9,16 +9,16 @@
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::glob_component::Component;
-use crate::manifest::pattern::Token;
+use super::component::Component;
+use super::fnmatch::Token;
 
 /// Patterns of which any may match.
-pub(super) struct PatternSet {
-    patterns: Vec<Pattern>,
-    /// Those of the patterns that globset can say.
+pub(crate) struct PatternSet {
+    patterns: Vec<GlobPattern>,
+    /// The patterns that globset's syntax can express.
     at_once: GlobSet,
     /// The others.
-    one_by_one: Vec<Pattern>,
+    one_by_one: Vec<GlobPattern>,
     /// Whether a pattern of `at_once` counts characters.
     needs_ascii: bool,
     /// Whether one of them is `**/*`, as they are by default: it finds all that has no hidden names.
@@ -26,16 +26,17 @@ pub(super) struct PatternSet {
 }
 
 impl PatternSet {
-    pub(super) fn new(patterns: Vec<Pattern>) -> Self {
+    pub(crate) fn new(patterns: Vec<GlobPattern>) -> Self {
         let (mut at_once, mut one_by_one) = (GlobSetBuilder::new(), Vec::new());
         let (mut needs_ascii, mut has_all) = (false, false);
         for pattern in &patterns {
-            if let Some(said) = Said::of(pattern)
-                && let Ok(glob) = GlobBuilder::new(&said.text).literal_separator(true).backslash_escape(true).build()
+            if let Some(translated) = GlobsetPattern::of(pattern)
+                && let Ok(glob) =
+                    GlobBuilder::new(&translated.text).literal_separator(true).backslash_escape(true).build()
             {
                 at_once.add(glob);
-                needs_ascii |= said.counts_characters;
-                has_all |= said.text == "**/*";
+                needs_ascii |= translated.counts_characters;
+                has_all |= translated.text == "**/*";
             } else {
                 one_by_one.push(pattern.clone());
             }
@@ -53,13 +54,13 @@ impl PatternSet {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
 
     /// Whether any pattern matches the file at a path (WTF-8) below the root.
-    pub(super) fn matches(&self, path: &[u8]) -> bool {
-        let any = |patterns: &[Pattern]| {
+    pub(crate) fn matches(&self, path: &[u8]) -> bool {
+        let any = |patterns: &[GlobPattern]| {
             if patterns.is_empty() {
                 return false;
             }
@@ -74,7 +75,7 @@ impl PatternSet {
     }
 
     /// Whether any pattern may match something below a directory. globset has no answer to that.
-    pub(super) fn may_match_below(&self, directory: &[u8]) -> bool {
+    pub(crate) fn may_match_below(&self, directory: &[u8]) -> bool {
         let parts: Vec<&[u8]> = components(directory).collect();
         self.patterns.iter().any(|pattern| pattern.may_match_below(&parts))
     }
@@ -84,33 +85,33 @@ fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
 }
 
-/// A pattern in globset's words.
+/// A pattern translated to globset's syntax.
 #[derive(Debug, Default)]
-struct Said {
+struct GlobsetPattern {
     text: String,
     /// Whether it has a `?` or a set, which match one byte there.
     counts_characters: bool,
 }
 
-impl Said {
-    /// `None` where globset has no words for it.
-    fn of(pattern: &Pattern) -> Option<Self> {
-        let mut said = Self::default();
+impl GlobsetPattern {
+    /// `None` where globset's syntax cannot express the pattern.
+    fn of(pattern: &GlobPattern) -> Option<Self> {
+        let mut translated = Self::default();
         for (number, component) in pattern.components.iter().enumerate() {
             if number > 0 {
-                said.text.push('/');
+                translated.text.push('/');
             }
             match component {
-                Component::Literal(name) => std::str::from_utf8(name).ok()?.chars().for_each(|c| said.literal(c)),
-                Component::Recursive => said.text.push_str("**"),
+                Component::Literal(name) => std::str::from_utf8(name).ok()?.chars().for_each(|c| translated.literal(c)),
+                Component::Recursive => translated.text.push_str("**"),
                 Component::Wild(wildcards) => {
                     for token in wildcards.pattern.tokens() {
-                        said.token(token)?;
+                        translated.token(token)?;
                     }
                 }
             }
         }
-        Some(said)
+        Some(translated)
     }
 
     fn literal(&mut self, character: char) {
@@ -158,13 +159,13 @@ fn plain_member(point: u32) -> Option<char> {
 
 /// A pattern relative to some directory.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
-    pub(super) components: Vec<Component>,
+pub(crate) struct GlobPattern {
+    pub(crate) components: Vec<Component>,
 }
 
-impl Pattern {
+impl GlobPattern {
     /// Empty components and `.` mean nothing and are dropped.
-    pub(super) fn new(text: &[u8]) -> Self {
+    pub(crate) fn new(text: &[u8]) -> Self {
         let parts = text.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
         Self { components: parts.map(Component::new).collect() }
     }
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, path: &str) -> bool {
-        let pattern = Pattern::new(pattern.as_bytes());
+        let pattern = GlobPattern::new(pattern.as_bytes());
         let alone = pattern.matches(&components(path.as_bytes()).collect::<Vec<_>>());
         assert_eq!(PatternSet::new(vec![pattern]).matches(path.as_bytes()), alone, "{path}");
         alone
@@ -264,7 +265,7 @@ mod tests {
 
     #[test]
     fn folders_that_no_pattern_needs_are_not_entered() {
-        let patterns = PatternSet::new(vec![Pattern::new(b"renders/*/beauty/*.exr")]);
+        let patterns = PatternSet::new(vec![GlobPattern::new(b"renders/*/beauty/*.exr")]);
         let enters = |path: &str| patterns.may_match_below(path.as_bytes());
         assert!(enters("renders") && enters("renders/v1") && enters("renders/v1/beauty"));
         assert!(!enters("scenes") && !enters("renders/v1/depth") && !enters("renders/v1/beauty/sub"));
@@ -272,16 +273,17 @@ mod tests {
 
     #[test]
     fn globset_is_asked_what_it_can_say() {
-        let said = |pattern: &[u8]| Said::of(&Pattern::new(pattern)).map(|said| said.text);
+        let translated =
+            |pattern: &[u8]| GlobsetPattern::of(&GlobPattern::new(pattern)).map(|translated| translated.text);
         for text in ["**/*.exr", "renders/*/beauty/*_?.exr", "a/**/b", "é*", "[ab]c"] {
-            assert_eq!(said(text.as_bytes()).as_deref(), Some(text));
+            assert_eq!(translated(text.as_bytes()).as_deref(), Some(text));
         }
-        assert_eq!(said(b"[!a]x").as_deref(), Some("[!/a]x"));
-        assert_eq!(said(b"[0-9]").as_deref(), Some("[00-99]"), "the ends of a range are told twice");
-        assert_eq!(said(b"{a,b}\\*").as_deref(), Some("\\{a\\,b\\}\\\\*"));
-        assert_eq!(said(b"a***b[").as_deref(), Some("a*b\\["));
+        assert_eq!(translated(b"[!a]x").as_deref(), Some("[!/a]x"));
+        assert_eq!(translated(b"[0-9]").as_deref(), Some("[00-99]"), "the ends of a range are told twice");
+        assert_eq!(translated(b"{a,b}\\*").as_deref(), Some("\\{a\\,b\\}\\\\*"));
+        assert_eq!(translated(b"a***b[").as_deref(), Some("a*b\\["));
         for odd in [&b"*\xed\xb2\x80"[..], b"[--9]", b"[z-a]", b"[\xc3\xa9]", b"[^a]", b"[]]"] {
-            assert_eq!(said(odd), None, "{}", String::from_utf8_lossy(odd));
+            assert_eq!(translated(odd), None, "{}", String::from_utf8_lossy(odd));
         }
     }
 
@@ -319,7 +321,7 @@ mod tests {
             patterns in prop::collection::vec(prop::collection::vec(part_of_pattern(), 1..4), 1..4),
             path in prop::collection::vec(name(), 1..4),
         ) {
-            let patterns: Vec<Pattern> = patterns.iter().map(|parts| Pattern::new(&parts.join(&b'/'))).collect();
+            let patterns: Vec<GlobPattern> = patterns.iter().map(|parts| GlobPattern::new(&parts.join(&b'/'))).collect();
             let parts: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
             let expected = patterns.iter().any(|pattern| pattern.matches(&parts));
             prop_assert_eq!(PatternSet::new(patterns).matches(&path.join(&b'/')), expected);

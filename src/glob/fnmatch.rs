@@ -4,7 +4,7 @@ use crate::path::{code_points, first_code_point};
 
 /// A pattern made ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern(Vec<Token>);
+pub(crate) struct FnmatchPattern(Vec<Token>);
 
 /// What a pattern is made of; characters are code points, surrogates included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Token {
     }
 }
 
-impl Pattern {
+impl FnmatchPattern {
     /// Reads a pattern of generalised UTF-8. Every text is one: a `[` without its `]` stands for itself.
     #[must_use]
     pub(crate) fn new(pattern: &[u8]) -> Self {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, text: &str) -> bool {
-        Pattern::new(pattern.as_bytes()).matches(text.as_bytes())
+        FnmatchPattern::new(pattern.as_bytes()).matches(text.as_bytes())
     }
 
     #[test]

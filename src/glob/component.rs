@@ -1,6 +1,6 @@
 //! One component of a pattern: what Python's `glob` makes of it.
 
-use crate::manifest::Pattern;
+use super::fnmatch::FnmatchPattern;
 
 /// A component between two slashes of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum Component {
 /// A name with wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wildcards {
-    pub(super) pattern: Pattern,
+    pub(crate) pattern: FnmatchPattern,
     matches_dot_names: bool,
 }
 
@@ -27,7 +27,7 @@ impl Component {
         if text == b"**" {
             Self::Recursive
         } else if text.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[')) {
-            Self::Wild(Wildcards { pattern: Pattern::new(text), matches_dot_names: text.starts_with(b".") })
+            Self::Wild(Wildcards { pattern: FnmatchPattern::new(text), matches_dot_names: text.starts_with(b".") })
         } else {
             Self::Literal(text.to_vec())
         }
