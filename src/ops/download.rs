@@ -28,10 +28,9 @@ use crate::manifest::Manifest;
 use crate::store::ObjectStore;
 use crate::transfer::buffers::Buffers;
 use crate::transfer::context::Context;
-use crate::transfer::disk_pace::DiskPace;
-use crate::transfer::download::{Downloader, Verify};
+use crate::transfer::download::look_again::LooksUnderWay;
+use crate::transfer::download::{Downloader, Verify, WriteThroughput};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
-use crate::transfer::look_again::LooksUnderWay;
 use crate::transfer::tasks::blocking;
 use absolute::Scope;
 use contents::Contents;
@@ -198,7 +197,7 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
         store: Arc::clone(&prepared.request.store),
         limits: Limits::new(prepared.request.store.max_connections(), options.buffer_bytes),
         buffers: Buffers::default(),
-        pace: DiskPace::default(),
+        write_throughput: WriteThroughput::default(),
         context: context.clone(),
         verify: options.verify,
     };

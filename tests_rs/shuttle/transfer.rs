@@ -1,7 +1,9 @@
 //! The modules under test, and what they share and wait for.
 
 /// In the place of the engine's.
-pub const PART_BYTES: u64 = 8 << 20;
+pub mod sizes {
+    pub const PART_BYTES: u64 = 8 << 20;
+}
 
 #[path = "../../src/transfer/limits.rs"]
 pub mod limits;

@@ -9,7 +9,7 @@ use super::{ConflictResolution, FileId, Job, LOGGER, lock};
 use crate::error::Result;
 use crate::fs::open::FileStamp;
 use crate::transfer::context::LogLevel;
-use crate::transfer::look_again::LookAgain;
+use crate::transfer::download::look_again::LookAgain;
 
 /// Clocks of a file server and its clients differ by so much at the most, mostly.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);

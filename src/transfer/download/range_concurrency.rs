@@ -9,36 +9,36 @@ const FEWEST: usize = 2;
 const WRITTEN_BEHIND: usize = 1;
 /// A range that comes in less, 8 MiB at 260 MB/s, shows a network that is faster than what is done with the bytes: more at a
 /// time would only grow cold in memory. S3 gives a connection about 90 MB/s (its guide "Performance design patterns").
-const SWIFT: Duration = Duration::from_millis(32);
+const FAST: Duration = Duration::from_millis(32);
 
 /// The ranges that are coming, and how many may.
 #[derive(Debug)]
-pub(super) struct RangesAtOnce {
+pub(super) struct RangeConcurrency {
     coming: usize,
     most: usize,
 }
 
-impl Default for RangesAtOnce {
+impl Default for RangeConcurrency {
     fn default() -> Self {
         Self { coming: 0, most: FEWEST }
     }
 }
 
-impl RangesAtOnce {
+impl RangeConcurrency {
     /// Whether one more may be asked for beside those that have come or are coming and are not all written.
     pub(super) const fn allow_another(&self, under_way: usize) -> bool {
         self.coming < self.most && under_way < self.most + WRITTEN_BEHIND
     }
 
-    /// A range was asked for.
-    pub(super) const fn began(&mut self) {
+    /// A range was requested.
+    pub(super) const fn started(&mut self) {
         self.coming += 1;
     }
 
-    /// A range has come, in this time.
-    pub(super) fn came(&mut self, took: Duration) {
+    /// A range has arrived, in this time.
+    pub(super) fn finished(&mut self, took: Duration) {
         self.coming -= 1;
-        self.most = if took < SWIFT { FEWEST.max(self.most - 1) } else { self.most + 1 };
+        self.most = if took < FAST { FEWEST.max(self.most - 1) } else { self.most + 1 };
     }
 }
 
@@ -47,32 +47,32 @@ mod tests {
     use super::*;
 
     /// Asks for all that may be asked for; how many are coming then.
-    fn fill(ranges: &mut RangesAtOnce) -> usize {
+    fn fill(ranges: &mut RangeConcurrency) -> usize {
         while ranges.allow_another(ranges.coming) {
-            ranges.began();
+            ranges.started();
         }
         ranges.coming
     }
 
     #[test]
     fn a_slow_network_gets_one_more_with_each_range_and_a_swift_one_gets_fewer_again() {
-        let mut ranges = RangesAtOnce::default();
+        let mut ranges = RangeConcurrency::default();
         assert_eq!(fill(&mut ranges), 2);
         for expected in 3..10 {
-            ranges.came(SWIFT);
+            ranges.finished(FAST);
             assert_eq!(fill(&mut ranges), expected);
         }
         for expected in [8, 7, 6, 5, 4, 3, 2, 2, 2] {
-            ranges.came(SWIFT / 2);
+            ranges.finished(FAST / 2);
             assert_eq!(fill(&mut ranges), expected);
         }
     }
 
     #[test]
     fn what_has_come_and_is_not_written_holds_up_more() {
-        let mut ranges = RangesAtOnce::default();
+        let mut ranges = RangeConcurrency::default();
         fill(&mut ranges);
-        ranges.came(Duration::ZERO);
+        ranges.finished(Duration::ZERO);
         assert!(ranges.allow_another(2), "one waits for the disk, one is coming");
         assert!(!ranges.allow_another(3), "two wait for the disk");
     }

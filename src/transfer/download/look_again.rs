@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::RwLock;
 
-use super::tasks::blocking;
 use crate::error::Result;
+use crate::transfer::tasks::blocking;
 
 /// Whether contents are where they should go by now, brought by another process. It may block.
 #[derive(Clone)]

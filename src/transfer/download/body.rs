@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::buffers::{Buffer, Buffers};
-use super::progress::Progress;
-use super::sizes::PART_BYTES;
 use crate::hash::{ContentHash, Hasher};
+use crate::transfer::buffers::{Buffer, Buffers};
+use crate::transfer::progress::Progress;
+use crate::transfer::sizes::PART_BYTES;
 
 /// Bytes that progress was told of. Unless they are kept, they are taken back: they have to come again.
 #[derive(Debug)]

@@ -8,29 +8,29 @@ use crate::sync::{Arc, AtomicU64, Ordering};
 const REMEMBERED_BYTES: u64 = 4 * 1024 * 1024;
 /// Less for all of them, 260 MB/s, is a copy to the page cache. A thread that loses its processor for a few milliseconds now and
 /// then stays below it; a disk that makes its writers wait does not.
-const SWIFT: Duration = Duration::from_millis(16);
+const FAST: Duration = Duration::from_millis(16);
 
 /// How writes went lately. Clones share it.
 ///
 /// An unknown disk is not swift: the first megabytes show what it is.
 #[derive(Debug, Clone)]
-pub(crate) struct DiskPace(Arc<AtomicU64>);
+pub(crate) struct WriteThroughput(Arc<AtomicU64>);
 
-impl Default for DiskPace {
+impl Default for WriteThroughput {
     fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(nanos(SWIFT * 2))))
+        Self(Arc::new(AtomicU64::new(nanos(FAST * 2))))
     }
 }
 
-impl DiskPace {
+impl WriteThroughput {
     /// Whether a write is likely to take no longer than a copy in memory does.
     #[must_use]
-    pub(crate) fn is_swift(&self) -> bool {
-        self.0.load(Ordering::Relaxed) < nanos(SWIFT)
+    pub(crate) fn is_fast(&self) -> bool {
+        self.0.load(Ordering::Relaxed) < nanos(FAST)
     }
 
-    /// Tells of a write. Where two threads do at the same time, one of the two may be forgotten.
-    pub(crate) fn wrote(&self, bytes: usize, took: Duration) {
+    /// Records a write; concurrent updates may be lost, because this is an estimate.
+    pub(crate) fn record(&self, bytes: usize, took: Duration) {
         let bytes = (bytes as u64).max(1);
         let counted = bytes.min(REMEMBERED_BYTES);
         let before = self.0.load(Ordering::Relaxed);
@@ -56,43 +56,46 @@ mod tests {
     const COPIED: Duration = Duration::from_micros(150);
 
     /// How many batches are written in this time until the disk counts as swift.
-    fn until_swift(pace: &DiskPace, took: Duration) -> Option<usize> {
+    fn until_swift(throughput: &WriteThroughput, took: Duration) -> Option<usize> {
         (0..1000).find(|_| {
-            let is_swift = pace.is_swift();
-            pace.wrote(BATCH, took);
-            is_swift
+            let is_fast = throughput.is_fast();
+            throughput.record(BATCH, took);
+            is_fast
         })
     }
 
     #[test]
-    fn a_disk_must_show_that_it_is_swift() {
-        assert!((4..32).contains(&until_swift(&DiskPace::default(), COPIED).unwrap()));
-        assert_eq!(until_swift(&DiskPace::default(), Duration::from_millis(2)), None);
+    fn a_disk_must_show_that_it_is_fast() {
+        assert!((4..32).contains(&until_swift(&WriteThroughput::default(), COPIED).unwrap()));
+        assert_eq!(until_swift(&WriteThroughput::default(), Duration::from_millis(2)), None);
     }
 
     #[test]
     fn a_thread_that_lost_its_processor_makes_no_slow_disk_and_a_pause_does_for_a_while() {
-        let pace = DiskPace::default();
-        (0..100).for_each(|_| pace.wrote(BATCH, COPIED));
+        let throughput = WriteThroughput::default();
+        (0..100).for_each(|_| throughput.record(BATCH, COPIED));
         for _ in 0..100 {
-            pace.wrote(BATCH, Duration::from_millis(4));
-            assert!(pace.is_swift());
-            (0..9).for_each(|_| pace.wrote(BATCH, COPIED));
+            throughput.record(BATCH, Duration::from_millis(4));
+            assert!(throughput.is_fast());
+            (0..9).for_each(|_| throughput.record(BATCH, COPIED));
         }
-        pace.wrote(16 * 1024, Duration::from_millis(200));
-        assert!(!pace.is_swift());
-        assert!((16..100).contains(&until_swift(&pace, COPIED).unwrap()), "a long pause is remembered, not for ever");
+        throughput.record(16 * 1024, Duration::from_millis(200));
+        assert!(!throughput.is_fast());
+        assert!(
+            (16..100).contains(&until_swift(&throughput, COPIED).unwrap()),
+            "a long pause is remembered, not for ever"
+        );
     }
 
     #[test]
     fn what_counts_is_the_time_for_bytes_in_pieces_of_any_size() {
         for piece in [1, 1000, 16 * 1024, 64 * BATCH] {
-            let pace = DiskPace::default();
+            let throughput = WriteThroughput::default();
             let at = |bytes_per_second: u64| Duration::from_nanos(piece as u64 * 1_000_000_000 / bytes_per_second);
-            (0..32 * 1024 * 1024 / piece).for_each(|_| pace.wrote(piece, at(200_000_000)));
-            assert!(!pace.is_swift(), "{piece}");
-            (0..32 * 1024 * 1024 / piece).for_each(|_| pace.wrote(piece, at(400_000_000)));
-            assert!(pace.is_swift(), "{piece}");
+            (0..32 * 1024 * 1024 / piece).for_each(|_| throughput.record(piece, at(200_000_000)));
+            assert!(!throughput.is_fast(), "{piece}");
+            (0..32 * 1024 * 1024 / piece).for_each(|_| throughput.record(piece, at(400_000_000)));
+            assert!(throughput.is_fast(), "{piece}");
         }
     }
 }

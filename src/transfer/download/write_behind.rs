@@ -5,11 +5,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::disk_pace::DiskPace;
-use super::tasks::finished;
+use super::write_throughput::WriteThroughput;
 use crate::error::{Error, Result};
 use crate::fs::stage::{StagedFile, WriteTurn};
 use crate::sync::Arc;
+use crate::transfer::tasks::finished;
 
 /// So much is written behind at a time. By then it is still in the processor's cache, and handing it over costs little beside it.
 pub(super) const BATCH_BYTES: usize = 256 * 1024;
@@ -23,9 +23,9 @@ const MOST_BEHIND_BYTES: usize = 2 * BATCH_BYTES;
 /// the runtime, so batches go to a thread that may block, while more comes; a disk that begins to be slow can hold up each of
 /// the runtime's threads for one batch. Batches also go there if another range of the file is written all the time: the kernel
 /// has one writer at a time and lets the others spin.
-pub(super) struct Writer {
+pub(super) struct WriteBehind {
     staged: Arc<StagedFile>,
-    pace: DiskPace,
+    throughput: WriteThroughput,
     batch: Batch,
     under_way: Option<JoinHandle<Result<()>>>,
 }
@@ -37,9 +37,9 @@ struct Batch {
     bytes: usize,
 }
 
-impl Writer {
-    pub(super) const fn new(staged: Arc<StagedFile>, offset: u64, pace: DiskPace) -> Self {
-        Self { staged, pace, batch: Batch { offset, pieces: Vec::new(), bytes: 0 }, under_way: None }
+impl WriteBehind {
+    pub(super) const fn new(staged: Arc<StagedFile>, offset: u64, throughput: WriteThroughput) -> Self {
+        Self { staged, throughput, batch: Batch { offset, pieces: Vec::new(), bytes: 0 }, under_way: None }
     }
 
     /// Takes what came. A batch grows while the one before it, or another range of the file, is being written.
@@ -49,7 +49,7 @@ impl Writer {
         if self.write_now()? {
             return Ok(());
         }
-        let is_free = !self.pace.is_swift() && self.under_way.as_ref().is_none_or(JoinHandle::is_finished);
+        let is_free = !self.throughput.is_fast() && self.under_way.as_ref().is_none_or(JoinHandle::is_finished);
         if self.batch.bytes >= if is_free { BATCH_BYTES } else { MOST_BEHIND_BYTES } {
             self.settle().await?;
             self.begin();
@@ -59,18 +59,18 @@ impl Writer {
 
     /// Writes the batch on this thread, if that takes no longer than copying it does.
     fn write_now(&mut self) -> Result<bool> {
-        if !self.pace.is_swift() {
+        if !self.throughput.is_fast() {
             return Ok(false);
         }
         let Some(turn) = self.staged.try_turn_to_write() else { return Ok(false) };
-        self.batch.take().write(&turn, &self.pace)?;
+        self.batch.take().write(&turn, &self.throughput)?;
         Ok(true)
     }
 
     /// Writes the batch on a thread that may block.
     fn begin(&mut self) {
-        let (staged, pace, batch) = (Arc::clone(&self.staged), self.pace.clone(), self.batch.take());
-        self.under_way = Some(tokio::task::spawn_blocking(move || batch.write(&staged.turn_to_write(), &pace)));
+        let (staged, throughput, batch) = (Arc::clone(&self.staged), self.throughput.clone(), self.batch.take());
+        self.under_way = Some(tokio::task::spawn_blocking(move || batch.write(&staged.turn_to_write(), &throughput)));
     }
 
     /// Waits for the batch that is being written; what came after it is not written.
@@ -99,12 +99,12 @@ impl Batch {
         std::mem::replace(self, next)
     }
 
-    fn write(self, turn: &WriteTurn<'_>, pace: &DiskPace) -> Result<()> {
+    fn write(self, turn: &WriteTurn<'_>, throughput: &WriteThroughput) -> Result<()> {
         let mut offset = self.offset;
         for piece in self.pieces {
             let since = Instant::now();
             turn.write_at(&piece, offset)?;
-            pace.wrote(piece.len(), since.elapsed());
+            throughput.record(piece.len(), since.elapsed());
             offset += piece.len() as u64;
         }
         Ok(())
@@ -126,10 +126,10 @@ mod tests {
         Arc::new(root.target(ManifestPath::from_wtf8(b"file")).unwrap().stage().unwrap())
     }
 
-    fn swift() -> DiskPace {
-        let pace = DiskPace::default();
-        pace.wrote(64 * BATCH_BYTES, Duration::ZERO);
-        pace
+    fn swift() -> WriteThroughput {
+        let throughput = WriteThroughput::default();
+        throughput.record(64 * BATCH_BYTES, Duration::ZERO);
+        throughput
     }
 
     /// Up to one byte more than expected.
@@ -147,11 +147,11 @@ mod tests {
         // After so many pieces the disk changes: never slow, always slow, and in between.
         for changes_every in [0, 1, 2, 3, 7, 1000] {
             let staged = stage(&root);
-            let pace = DiskPace::default();
-            let mut writer = Writer::new(Arc::clone(&staged), AT, pace.clone());
+            let throughput = WriteThroughput::default();
+            let mut writer = WriteBehind::new(Arc::clone(&staged), AT, throughput.clone());
             for (number, piece) in bytes.chunks(60_000).enumerate() {
-                let is_swift = changes_every == 0 || number / changes_every % 2 == 1;
-                pace.wrote(64 * BATCH_BYTES, if is_swift { Duration::ZERO } else { Duration::from_secs(1) });
+                let is_fast = changes_every == 0 || number / changes_every % 2 == 1;
+                throughput.record(64 * BATCH_BYTES, if is_fast { Duration::ZERO } else { Duration::from_secs(1) });
                 writer.push(Bytes::copy_from_slice(piece)).await.unwrap();
             }
             writer.flush().await.unwrap();
@@ -164,7 +164,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let staged = stage(&root);
         let piece = Bytes::from(vec![1; 100]);
-        Writer::new(Arc::clone(&staged), AT, swift()).push(piece.clone()).await.unwrap();
+        WriteBehind::new(Arc::clone(&staged), AT, swift()).push(piece.clone()).await.unwrap();
         assert!(piece.is_unique());
         assert_eq!(staged.file().metadata().unwrap().len(), AT + 100);
     }
@@ -173,7 +173,7 @@ mod tests {
     async fn what_comes_while_another_range_is_written_waits_and_is_written_in_the_end() {
         let root = tempfile::tempdir().unwrap();
         let staged = stage(&root);
-        let mut writer = Writer::new(Arc::clone(&staged), 0, swift());
+        let mut writer = WriteBehind::new(Arc::clone(&staged), 0, swift());
         let bytes: Vec<u8> = (0..MOST_BEHIND_BYTES + 1000).map(|index| index.to_le_bytes()[1]).collect();
         let other = staged.turn_to_write();
         for piece in bytes.chunks(1000) {

@@ -5,46 +5,47 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use super::kept::Kept;
-use super::progress::Progress;
-use super::received::Counted;
-use super::tasks::blocking;
-use super::writer::Writer;
+use super::body::Counted;
+use super::reorder_buffer::ReorderBuffer;
+use super::write_behind::WriteBehind;
 use crate::error::{Error, Result};
 use crate::hash::Hasher;
+use crate::transfer::progress::Progress;
+use crate::transfer::tasks::blocking;
 
 /// The hasher of an object goes from range to range: once it comes, it has seen everything before the range.
 pub(super) type HasherInTurn = oneshot::Receiver<Box<Hasher>>;
 
+/// The hasher of a range that may have to wait for the ranges before it, and what keeps the range's bytes until then.
+pub(super) struct InOrder {
+    pub(super) hasher: HasherInTurn,
+    pub(super) buffer: ReorderBuffer,
+}
+
 /// A range on its way.
-pub(super) struct Arriving {
+pub(super) struct RangeBody {
     expected: u64,
     received: u64,
     hashing: Hashing,
-    writer: Writer,
+    writer: WriteBehind,
     counted: Counted,
 }
 
 enum Hashing {
     Off,
     /// Ranges before it come first: what comes is kept until then.
-    Later(HasherInTurn, Kept),
+    Later(InOrder),
     /// Frame by frame as they come, while they are in the processor's cache.
     Now(Box<Hasher>),
 }
 
-impl Arriving {
+impl RangeBody {
     /// Begins a range of `expected` bytes that goes to where the writer begins. It is not hashed if no hasher is to come.
-    pub(super) fn new(
-        writer: Writer,
-        expected: u64,
-        hasher: Option<(HasherInTurn, Kept)>,
-        progress: &Arc<Progress>,
-    ) -> Self {
+    pub(super) fn new(writer: WriteBehind, expected: u64, in_order: Option<InOrder>, progress: &Arc<Progress>) -> Self {
         Self {
             expected,
             received: 0,
-            hashing: hasher.map_or(Hashing::Off, |(in_turn, kept)| Hashing::Later(in_turn, kept)),
+            hashing: in_order.map_or(Hashing::Off, Hashing::Later),
             writer,
             counted: Counted::new(progress),
         }
@@ -83,8 +84,8 @@ impl Arriving {
                 hasher.update(&piece);
                 self.writer.push(piece).await?;
             }
-            Hashing::Later(_, kept) => {
-                for chunk in kept.push(piece) {
+            Hashing::Later(InOrder { buffer, .. }) => {
+                for chunk in buffer.push(piece) {
                     self.writer.push(chunk).await?;
                 }
             }
@@ -94,16 +95,16 @@ impl Arriving {
 
     /// Hashes what was kept, if it is the range's turn now.
     async fn take_turn(&mut self) -> Result<()> {
-        let Hashing::Later(in_turn, kept) = &mut self.hashing else { return Ok(()) };
+        let Hashing::Later(InOrder { hasher: in_turn, buffer }) = &mut self.hashing else { return Ok(()) };
         let mut hasher = match in_turn.try_recv() {
             Ok(hasher) => hasher,
             Err(TryRecvError::Closed) => return Err(no_turn()),
             Err(TryRecvError::Empty) => return Ok(()),
         };
-        if let Some(rest) = kept.flush() {
+        if let Some(rest) = buffer.flush() {
             self.writer.push(rest).await?;
         }
-        kept.chunks().iter().for_each(|chunk| hasher.update(chunk));
+        buffer.chunks().iter().for_each(|chunk| hasher.update(chunk));
         self.hashing = Hashing::Now(hasher);
         Ok(())
     }
@@ -115,8 +116,8 @@ impl Arriving {
     /// [`Error::Cancelled`]: a range before this one came to nothing.
     pub(super) async fn finish(self, next: oneshot::Sender<Box<Hasher>>) -> Result<Counted> {
         let Self { mut hashing, mut writer, counted, .. } = self;
-        if let Hashing::Later(_, kept) = &mut hashing
-            && let Some(rest) = kept.flush()
+        if let Hashing::Later(InOrder { buffer, .. }) = &mut hashing
+            && let Some(rest) = buffer.flush()
         {
             writer.push(rest).await?;
         }
@@ -137,10 +138,10 @@ impl Hashing {
         let hasher = match self {
             Self::Off => return Ok(()),
             Self::Now(hasher) => hasher,
-            Self::Later(in_turn, kept) => {
+            Self::Later(InOrder { hasher: in_turn, buffer }) => {
                 let mut hasher = in_turn.await.map_err(|_| no_turn())?;
                 let hash = move || {
-                    kept.chunks().iter().for_each(|chunk| hasher.update(chunk));
+                    buffer.chunks().iter().for_each(|chunk| hasher.update(chunk));
                     hasher
                 };
                 blocking(hash).await

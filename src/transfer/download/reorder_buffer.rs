@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::buffers::{Buffer, Buffers};
-use super::limits::Limits;
+use crate::transfer::buffers::{Buffer, Buffers};
+use crate::transfer::limits::Limits;
 
 /// Buffers of this size are filled one after another.
-const BLOCK_BYTES: usize = super::writer::BATCH_BYTES;
+const BLOCK_BYTES: usize = super::write_behind::BATCH_BYTES;
 /// A frame of so much may stay as it is: half of a connection's read buffer, which it keeps alive.
 const LARGE_FRAME_BYTES: usize = 200 * 1024;
 
@@ -15,14 +15,14 @@ const LARGE_FRAME_BYTES: usize = 200 * 1024;
 /// Frames keep the connections' read buffers of 400 KiB alive, which is several times what the transfer has taken room for if
 /// they are small. So what comes is copied to buffers that are used again; large frames stay as they are, which saves the copy,
 /// while half of the room is free.
-pub(super) struct Kept {
+pub(super) struct ReorderBuffer {
     limits: Limits,
     buffers: Buffers,
     full: Vec<Bytes>,
     filling: Option<(Buffer, usize)>,
 }
 
-impl Kept {
+impl ReorderBuffer {
     pub(super) const fn new(limits: Limits, buffers: Buffers) -> Self {
         Self { limits, buffers, full: Vec::new(), filling: None }
     }
@@ -78,7 +78,7 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * BLOCK_BYTES + 5).map(|index| index.to_le_bytes()[1]).collect();
         for frame in [1000, LARGE_FRAME_BYTES, BLOCK_BYTES - 1, BLOCK_BYTES, 2 * BLOCK_BYTES + 1] {
             let limits = Limits::new(8, 1 << 30);
-            let mut kept = Kept::new(limits.clone(), Buffers::default());
+            let mut kept = ReorderBuffer::new(limits.clone(), Buffers::default());
             let mut given = Vec::new();
             for (index, frame) in bytes.chunks(frame).enumerate() {
                 let _taken = if index % 3 == 0 { None } else { Some(limits.bytes(1 << 30).await) };
@@ -94,7 +94,7 @@ mod tests {
     #[tokio::test]
     async fn frames_stay_as_they_are_only_while_there_is_room() {
         let limits = Limits::new(8, 1 << 30);
-        let mut kept = Kept::new(limits.clone(), Buffers::default());
+        let mut kept = ReorderBuffer::new(limits.clone(), Buffers::default());
         let frame = Bytes::from(vec![1; BLOCK_BYTES]);
         assert_eq!(kept.push(frame.clone())[0].as_ptr(), frame.as_ptr());
         let _taken = limits.bytes((1 << 29) + 4096).await;
