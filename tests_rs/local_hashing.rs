@@ -11,8 +11,8 @@ use rusty_attachments::fs::open::LinkPolicy;
 use rusty_attachments::fs::path_list::PathList;
 use rusty_attachments::fs::tree::TreeRoot;
 use rusty_attachments::hash::hash_bytes;
-use rusty_attachments::ops::hash_files::{self, HashFilesRequest, HashReason, HashedFile};
-use rusty_attachments::ops::survey::{self, SurveyRequest};
+use rusty_attachments::ops::hash_files::{HashFilesRequest, HashReason, HashedFile, hash_files};
+use rusty_attachments::ops::survey::{SurveyRequest, survey_files};
 use rusty_attachments::transfer::context::Context;
 
 struct Tree {
@@ -46,7 +46,7 @@ impl Tree {
     }
 
     fn hash_list(&self, files: &PathList, context: &Context, links: LinkPolicy) -> Result<Vec<HashedFile>, Error> {
-        let survey = survey::run(&SurveyRequest { root: &self.root(), files, links, may_vanish: false }, context)?;
+        let survey = survey_files(&SurveyRequest { root: &self.root(), files, links, may_vanish: false }, context)?;
         let request = HashFilesRequest {
             survey: &survey,
             cache: &self.cache(),
@@ -54,7 +54,7 @@ impl Tree {
             read_cache: true,
             chunk_bytes: None,
         };
-        let hashed = hash_files::run(&request, context)?;
+        let hashed = hash_files(&request, context)?;
         // In the order of the caller's list, where that is not sorted.
         let place = |path: &[u8]| survey.files.iter().position(|other| other == path).unwrap();
         Ok(files.iter().map(|path| hashed[place(path)].clone()).collect())
@@ -192,13 +192,13 @@ fn a_failure_among_many_files_leaves_the_hashes_of_those_before_it() {
     let context = Context::new();
     let root = tree.root();
     let request = SurveyRequest { root: &root, files: &names, links: LinkPolicy::Follow, may_vanish: false };
-    let survey = survey::run(&request, &context).unwrap();
+    let survey = survey_files(&request, &context).unwrap();
     let vanishing = tree.root().join(std::str::from_utf8(names.get(COUNT - 1)).unwrap());
     fs::remove_file(&vanishing).unwrap();
     let cache = tree.cache();
     let request =
         HashFilesRequest { survey: &survey, cache: &cache, update_cache: true, read_cache: true, chunk_bytes: None };
-    assert_eq!(problem_of(hash_files::run(&request, &context), &vanishing), SourceProblem::Missing);
+    assert_eq!(problem_of(hash_files(&request, &context), &vanishing), SourceProblem::Missing);
 
     fs::write(&vanishing, names.get(COUNT - 1)).unwrap();
     let hashed = tree.hash_list(&names, &Context::new(), LinkPolicy::Follow).unwrap();

@@ -3,7 +3,7 @@
 //! Unit tests have them refused by name: `refusals` stands in for file systems that no test machine has.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FallocateFlags, FlockOperation, Gid, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::{Errno, Result};
@@ -126,33 +126,46 @@ fn close(descriptor: OwnedFd) -> Result<()> {
     closed
 }
 
+/// A name in a directory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DirectoryEntry<'a> {
+    pub(super) directory: BorrowedFd<'a>,
+    pub(super) name: &'a OsStr,
+}
+
+impl<'a> DirectoryEntry<'a> {
+    pub(super) fn new(directory: &'a impl AsFd, name: &'a OsStr) -> Self {
+        Self { directory: directory.as_fd(), name }
+    }
+}
+
 /// Renames, over whatever file is there.
-pub(super) fn rename(from: (impl AsFd, &OsStr), to: (impl AsFd, &OsStr)) -> Result<()> {
+pub(super) fn rename(from: DirectoryEntry<'_>, to: DirectoryEntry<'_>) -> Result<()> {
     #[cfg(test)]
-    if rustix::fs::statat(&to.0, to.1, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+    if rustix::fs::statat(to.directory, to.name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
         refusable!("replace");
     }
     refusable!("rename");
-    rustix::fs::renameat(from.0, from.1, to.0, to.1)
+    rustix::fs::renameat(from.directory, from.name, to.directory, to.name)
 }
 
 /// Renames, unless there is something of that name.
 #[cfg(target_os = "linux")]
-pub(super) fn rename_new(from: (impl AsFd, &OsStr), to: (impl AsFd, &OsStr)) -> Result<()> {
+pub(super) fn rename_new(from: DirectoryEntry<'_>, to: DirectoryEntry<'_>) -> Result<()> {
     refusable!("renameat2");
-    rustix::fs::renameat_with(from.0, from.1, to.0, to.1, rustix::fs::RenameFlags::NOREPLACE)
+    rustix::fs::renameat_with(from.directory, from.name, to.directory, to.name, rustix::fs::RenameFlags::NOREPLACE)
 }
 
 /// Renames, unless there is something of that name.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn rename_new(_from: (impl AsFd, &OsStr), _to: (impl AsFd, &OsStr)) -> Result<()> {
+pub(super) fn rename_new(_from: DirectoryEntry<'_>, _to: DirectoryEntry<'_>) -> Result<()> {
     Err(Errno::NOSYS)
 }
 
 /// Gives a file a second name.
-pub(super) fn link(from: (impl AsFd, &OsStr), to: (impl AsFd, &OsStr)) -> Result<()> {
+pub(super) fn link(from: DirectoryEntry<'_>, to: DirectoryEntry<'_>) -> Result<()> {
     refusable!("link");
-    rustix::fs::linkat(from.0, from.1, to.0, to.1, AtFlags::empty())
+    rustix::fs::linkat(from.directory, from.name, to.directory, to.name, AtFlags::empty())
 }
 
 /// Takes a name away.

@@ -6,6 +6,7 @@ pub(crate) mod collect;
 mod copy;
 pub(crate) mod directory;
 pub(crate) mod glob;
+pub(crate) mod inputs;
 pub(crate) mod leases;
 mod leftovers;
 mod naming;
@@ -21,3 +22,6 @@ pub(crate) mod target_root;
 pub(crate) mod times;
 pub(crate) mod tree;
 pub(crate) mod walk;
+
+/// An open file. Other modules use it by this name: opening files is this module's.
+pub(crate) use std::fs::File;

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::{Errno, Result};
 
-use super::calls::{self, means_cannot};
+use super::calls::{self, DirectoryEntry, means_cannot};
 use super::directory::{Directory, Naming};
 use super::leftovers::temporary_name;
 
@@ -27,9 +27,10 @@ pub(super) fn take_free_name(directory: &Directory, name: &OsStr, wanted: &OsStr
     let mut naming = directory.naming();
     loop {
         let (outcome, next) = match naming {
-            Naming::ExclusiveRename => {
-                (calls::rename_new((directory, name), (directory, wanted)), Some(Naming::HardLink))
-            }
+            Naming::ExclusiveRename => (
+                calls::rename_new(DirectoryEntry::new(directory, name), DirectoryEntry::new(directory, wanted)),
+                Some(Naming::HardLink),
+            ),
             // NFS, many FUSE file systems.
             Naming::HardLink => (link(directory, name, wanted), Some(Naming::Reservation)),
             // Object stores behind FUSE, shared folders of virtual machines.
@@ -83,7 +84,7 @@ fn found(directory: &Directory, name: &OsStr, wanted: &OsStr) -> Found {
 }
 
 fn link(directory: &Directory, name: &OsStr, wanted: &OsStr) -> Result<()> {
-    calls::link((directory, name), (directory, wanted))?;
+    calls::link(DirectoryEntry::new(directory, name), DirectoryEntry::new(directory, wanted))?;
     // A name that stays is a leftover, and the next run's to remove.
     let _ = calls::unlink(directory, name);
     Ok(())
@@ -104,11 +105,12 @@ fn reserve(directory: &Directory, name: &OsStr, wanted: &OsStr) -> Result<Commit
             Reserved::Gone => continue,
             Reserved::Theirs => return Ok(Committed::NameTaken),
         }
-        let renamed = match calls::rename((directory, name), (directory, wanted)) {
+        let renamed = match calls::rename(DirectoryEntry::new(directory, name), DirectoryEntry::new(directory, wanted))
+        {
             // Where nothing can be renamed over, a rename onto a free name is exclusive by itself.
             Err(error) if refuses_to_replace(error) => {
                 give_up_reservation(directory, wanted);
-                calls::rename((directory, name), (directory, wanted))
+                calls::rename(DirectoryEntry::new(directory, name), DirectoryEntry::new(directory, wanted))
             }
             other => other,
         };
@@ -152,7 +154,7 @@ fn give_up_reservation(directory: &Directory, wanted: &OsStr) {
 
 /// Gives a file another name of its directory, over what is there.
 pub(super) fn replace(directory: &Directory, name: &OsStr, wanted: &OsStr) -> Result<()> {
-    match calls::rename((directory, name), (directory, wanted)) {
+    match calls::rename(DirectoryEntry::new(directory, name), DirectoryEntry::new(directory, wanted)) {
         Err(error) if refuses_to_replace(error) => replace_in_steps(directory, name, wanted).ok_or(error)?,
         other => other,
     }
@@ -171,11 +173,11 @@ fn replace_in_steps(directory: &Directory, name: &OsStr, wanted: &OsStr) -> Opti
         return None;
     }
     let aside = temporary_name();
-    calls::rename((directory, wanted), (directory, &aside)).ok()?;
-    let renamed = calls::rename((directory, name), (directory, wanted));
+    calls::rename(DirectoryEntry::new(directory, wanted), DirectoryEntry::new(directory, &aside)).ok()?;
+    let renamed = calls::rename(DirectoryEntry::new(directory, name), DirectoryEntry::new(directory, wanted));
     let _ = match renamed {
         Ok(()) => calls::unlink(directory, &aside),
-        Err(_) => calls::rename((directory, &aside), (directory, wanted)),
+        Err(_) => calls::rename(DirectoryEntry::new(directory, &aside), DirectoryEntry::new(directory, wanted)),
     };
     Some(renamed)
 }

@@ -9,6 +9,19 @@ use crate::transfer::context::{Context, LogLevel};
 
 const CANCELLED: &str = "File upload cancelled.";
 
+/// Which unfinished uploads to drop.
+#[derive(Clone)]
+pub(crate) struct AbortStaleUploadsRequest {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The bucket.
+    pub bucket: String,
+    /// Where contents are: `<rootPrefix>/Data`; empty for the top of the bucket.
+    pub cas_prefix: String,
+    /// For how long they must have got no part.
+    pub older_than: Duration,
+}
+
 /// Drops the unfinished uploads of contents below a CAS prefix that have got no part for longer than `older_than`.
 ///
 /// How long ago an upload was begun says little: a large file on a slow line takes days. What counts is when S3 got the newest
@@ -21,15 +34,14 @@ const CANCELLED: &str = "File upload cancelled.";
 /// S3's: listing needs `s3:ListBucketMultipartUploads` and `s3:ListMultipartUploadParts`, dropping
 /// `s3:AbortMultipartUpload`.
 pub(crate) async fn abort_stale_uploads(
-    store: Arc<dyn ObjectStore>,
-    (bucket, cas_prefix): (&str, &str),
-    older_than: Duration,
+    request: AbortStaleUploadsRequest,
     context: &Context,
 ) -> Result<Vec<MultipartUpload>> {
+    let AbortStaleUploadsRequest { store, bucket, cas_prefix, older_than } = request;
     let prefix = if cas_prefix.is_empty() { String::new() } else { format!("{cas_prefix}/") };
     let now = SystemTime::now();
     let mut dropped = Vec::new();
-    for upload in store.list_multiparts(bucket, &prefix).await? {
+    for upload in store.list_multiparts(&bucket, &prefix).await? {
         context.check_cancelled(CANCELLED)?;
         let is_contents = upload.object.key.strip_prefix(prefix.as_str()).is_some_and(names_contents);
         let is_older = |time: SystemTime| now.duration_since(time).unwrap_or_default() >= older_than;

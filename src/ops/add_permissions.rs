@@ -8,17 +8,33 @@ use crate::error::{Error, Result};
 use crate::fs::permissions;
 use crate::fs::target_root::TargetRoot;
 use crate::path::{ManifestPath, wtf8_from_os_str};
+use crate::transfer::context::Context;
+
+const CANCELLED: &str = "File download cancelled.";
+
+/// Which files get which permissions.
+#[derive(Clone, Copy)]
+pub(crate) struct AddPermissionsRequest<'a> {
+    /// The root.
+    pub root: &'a Path,
+    /// The files below it.
+    pub files: &'a [PathBuf],
+    /// What to add.
+    pub permissions: Permissions,
+}
 
 /// Adds permissions to files, and to each directory from the root down to them, each once. Everything is opened below the root;
 /// a link that leads out of it is refused.
 ///
 /// # Errors
-/// [`Error::PathOutside`] for a file that is not below the root; [`Error::Io`].
-pub(crate) fn add_permissions(root: &Path, files: &[PathBuf], wanted: Permissions) -> Result<()> {
+/// [`Error::PathOutside`] for a file that is not below the root; [`Error::Io`]; [`Error::Cancelled`].
+pub(crate) fn add_permissions(request: &AddPermissionsRequest<'_>, context: &Context) -> Result<()> {
+    let AddPermissionsRequest { root, files, permissions: wanted } = *request;
     let below = files.iter().map(|file| below(root, file)).collect::<Result<Vec<_>>>()?;
     let opened = TargetRoot::open(root)?;
     let mut folders = BTreeSet::new();
     for relative in &below {
+        context.check_cancelled(CANCELLED)?;
         let found = opened.open_any(ManifestPath::from_wtf8(&wtf8_from_os_str(relative.as_os_str())))?;
         let bits = wanted.file_mode;
         permissions::add(found, wanted.group, bits).map_err(|error| fail(root, relative, error))?;

@@ -9,7 +9,7 @@ use crate::hash::HashAlgorithm;
 use crate::manifest::chunks::CHUNK_BYTES;
 use crate::manifest::{Content, Directory, FileTable, Manifest, ManifestVersion};
 use crate::ops::diff_tree;
-use crate::ops::hash_files::{self, HashFilesRequest, HashReason, HashedFile};
+use crate::ops::hash_files::{HashFilesRequest, HashReason, HashedFile, hash_files};
 use crate::ops::survey::Survey;
 use crate::path::ManifestPath;
 use crate::transfer::context::{Context, LogLevel};
@@ -28,35 +28,36 @@ pub(crate) struct BuildReport {
     pub reasons: Vec<Option<HashReason>>,
 }
 
-/// Hashes the files of a survey and lists them in a manifest: of v2025, in chunks where they are large, if the survey has what
-/// only that can hold, else of v2023. `update_cache` says whether new hashes are kept.
-///
-/// # Errors
-/// As [`hash_files::run`].
-pub(crate) fn run(survey: &Survey, cache: &HashCache, update_cache: bool, context: &Context) -> Result<BuildReport> {
-    let files = hash(survey, survey.tree.is_some(), (cache, update_cache), context)?;
-    Ok(report(survey, &files, context))
+/// What a manifest is made of.
+pub(crate) struct BuildManifestRequest<'a> {
+    /// The files.
+    pub survey: &'a Survey,
+    /// An earlier manifest of the same root. Files of the size and time that it names are not read: they have that manifest's
+    /// contents and time.
+    pub earlier: Option<&'a Manifest>,
+    /// What knows hashes of files.
+    pub cache: &'a HashCache,
+    /// Whether new hashes are kept there.
+    pub update_cache: bool,
 }
 
-/// As [`run`], but files of the size and time that an earlier manifest of the same root names are not read: they have that
-/// manifest's contents and time.
+/// Hashes the files of a survey and lists them in a manifest: of v2025, in chunks where they are large, if the survey has what
+/// only that can hold, else of v2023.
 ///
 /// # Errors
-/// As [`run`], and [`crate::Error::Io`] where the root can't be opened again.
-pub(crate) fn run_since(
-    survey: &Survey,
-    earlier: &Manifest,
-    cache: &HashCache,
-    update_cache: bool,
-    context: &Context,
-) -> Result<BuildReport> {
+/// As [`hash_files`], and [`crate::Error::Io`] where the root can't be opened again.
+pub(crate) fn build_manifest(request: &BuildManifestRequest<'_>, context: &Context) -> Result<BuildReport> {
+    let survey = request.survey;
+    let Some(earlier) = request.earlier else {
+        let files = hash(request, survey, context)?;
+        return Ok(report(survey, &files, context));
+    };
     let rows = diff_tree::unchanged_rows(survey, earlier);
     let changed: Vec<usize> = (0..rows.len()).filter(|index| rows[*index].is_none()).collect();
     for (seen, _) in survey.seen.iter().zip(&rows).filter(|(_, row)| row.is_some()) {
         context.progress.skip_file(seen.stamp.size_bytes);
     }
-    let read = hash(&survey.select(&changed)?, survey.tree.is_some(), (cache, update_cache), context)?;
-    let mut read = read.into_iter();
+    let mut read = hash(request, &survey.select(&changed)?, context)?.into_iter();
     let files: Vec<HashedFile> = rows
         .into_iter()
         .zip(&survey.seen)
@@ -76,15 +77,12 @@ fn as_before(earlier: &Manifest, row: usize, stamp: FileStamp) -> HashedFile {
     HashedFile { hashes, stamp: FileStamp { mtime_ns, ..stamp }, reason: None }
 }
 
-fn hash(
-    survey: &Survey,
-    in_chunks: bool,
-    (cache, update_cache): (&HashCache, bool),
-    context: &Context,
-) -> Result<Vec<HashedFile>> {
-    let chunk_bytes = in_chunks.then_some(CHUNK_BYTES);
-    let request = HashFilesRequest { survey, cache, update_cache, read_cache: true, chunk_bytes };
-    hash_files::run(&request, context)
+/// Hashes some of the files of the request's survey, or all.
+fn hash(request: &BuildManifestRequest<'_>, files: &Survey, context: &Context) -> Result<Vec<HashedFile>> {
+    let BuildManifestRequest { survey, cache, update_cache, .. } = *request;
+    let chunk_bytes = survey.tree.is_some().then_some(CHUNK_BYTES);
+    let request = HashFilesRequest { survey: files, cache, update_cache, read_cache: true, chunk_bytes };
+    hash_files(&request, context)
 }
 
 fn report(survey: &Survey, files: &[HashedFile], context: &Context) -> BuildReport {

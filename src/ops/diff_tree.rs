@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use crate::error::Result;
 use crate::fs::tree::SeenFile;
 use crate::manifest::{Content, FileTable, Manifest};
-use crate::ops::survey::Survey;
+use crate::ops::survey::{CANCELLED, Survey};
+use crate::transfer::context::Context;
 
 /// How a file differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,8 +17,6 @@ pub(crate) enum Difference {
     Size,
     /// Its modification time is another.
     ModificationTime,
-    /// The manifest has it, the tree has not.
-    Deleted,
 }
 
 /// What differs.
@@ -31,9 +31,22 @@ pub(crate) struct TreeDiff {
 /// Times may be off by this much: restoring a time through other units can cost a microsecond, as in the reference.
 const TOLERANCE_MICROS: i64 = 1;
 
+/// What is compared.
+#[derive(Clone, Copy)]
+pub(crate) struct DiffTreeRequest<'a> {
+    /// The files as they are now.
+    pub survey: &'a Survey,
+    /// A manifest of the same root.
+    pub manifest: &'a Manifest,
+}
+
 /// Compares a survey with a manifest of the same root. Linear in the number of files.
-#[must_use]
-pub(crate) fn run(survey: &Survey, manifest: &Manifest) -> TreeDiff {
+///
+/// # Errors
+/// [`crate::Error::Cancelled`].
+pub(crate) fn diff_tree(request: &DiffTreeRequest<'_>, context: &Context) -> Result<TreeDiff> {
+    context.check_cancelled(CANCELLED)?;
+    let DiffTreeRequest { survey, manifest } = *request;
     let files = &manifest.files;
     let mut diff = TreeDiff::default();
     for (index, row) in rows(survey, manifest).into_iter().enumerate() {
@@ -46,7 +59,7 @@ pub(crate) fn run(survey: &Survey, manifest: &Manifest) -> TreeDiff {
     }
     let in_tree: std::collections::HashSet<&[u8]> = survey.files.iter().collect();
     diff.deleted = (0..files.len()).filter(|index| !in_tree.contains(files.path(*index).as_bytes())).collect();
-    diff
+    Ok(diff)
 }
 
 /// For each file of a survey the row of a manifest that has the same size and time, and contents; or `None`.

@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use tokio::task::JoinSet;
-
-use super::lanes::{self, Queue, Stop};
+use super::lanes::{Queue, Workers};
 use crate::error::{Error, Result, S3Action};
 use crate::manifest::json::Reader;
 use crate::manifest::{self, Manifest};
@@ -31,7 +29,29 @@ pub(crate) struct FetchedManifest {
     pub manifest: Arc<Manifest>,
 }
 
-struct Job {
+/// Which manifests to fetch.
+#[derive(Clone)]
+pub(crate) struct FetchManifestsRequest {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The bucket.
+    pub bucket: String,
+    /// Their keys.
+    pub keys: Vec<String>,
+}
+
+/// Which one manifest to fetch.
+#[derive(Clone)]
+pub(crate) struct FetchManifestRequest {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// Where it is.
+    pub object: ObjectKey,
+    /// Whether to refuse what [`manifest::check_strictly`] refuses.
+    pub strict: bool,
+}
+
+struct FetchJob {
     store: Arc<dyn ObjectStore>,
     bucket: String,
     keys: Vec<String>,
@@ -45,32 +65,28 @@ struct Job {
 /// # Errors
 /// The store's, with the action `downloading binary file`; [`Error::Sync`] with the decoder's text for what is no manifest,
 /// as the reference raises it; [`Error::Cancelled`].
-pub(crate) async fn fetch_manifests(
-    store: &Arc<dyn ObjectStore>,
-    bucket: &str,
-    keys: Vec<String>,
-    context: &Context,
-) -> Result<Vec<FetchedManifest>> {
+pub(crate) async fn fetch_manifests(request: FetchManifestsRequest, context: &Context) -> Result<Vec<FetchedManifest>> {
+    let FetchManifestsRequest { store, bucket, keys } = request;
     let limits = Limits::new(store.max_connections(), DEFAULT_BUFFER_BYTES);
-    let workers = limits.most_requests();
+    let most = limits.most_requests();
     let queue = Queue::new((0..keys.len()).collect::<Vec<_>>());
-    let job = Arc::new(Job {
-        store: Arc::clone(store),
-        bucket: bucket.to_owned(),
+    let job = Arc::new(FetchJob {
+        store,
+        bucket,
         limits,
         context: context.clone(),
         fetched: Mutex::new(vec![None; keys.len()]),
         keys,
     });
-    let mut set = JoinSet::new();
-    lanes::spawn(&mut set, &queue, workers, (&job, &Arc::new(Stop::default())), |job, index| async move {
+    let mut workers = Workers::new(&job);
+    workers.spawn(&queue, most, |job, index| async move {
         tokio::select! {
             biased;
             () = job.context.cancel.cancelled() => Err(Error::Cancelled("File download cancelled.".to_owned())),
             outcome = job.fetch(index) => outcome,
         }
     });
-    lanes::finish(set).await?;
+    workers.finish().await?;
     let fetched = std::mem::take(&mut *job.fetched.lock().unwrap_or_else(PoisonError::into_inner));
     // Callers go by the order of the keys: a list with a gap must not become a shorter one.
     let all: Option<Vec<FetchedManifest>> = fetched.into_iter().collect();
@@ -81,15 +97,12 @@ pub(crate) async fn fetch_manifests(
 ///
 /// # Errors
 /// As [`fetch_manifests`]; with `strict`, also for what [`manifest::check_strictly`] refuses.
-pub(crate) async fn fetch_manifest(
-    store: &Arc<dyn ObjectStore>,
-    object: &ObjectKey,
-    strict: bool,
-    context: &Context,
-) -> Result<Arc<Manifest>> {
+pub(crate) async fn fetch_manifest(request: FetchManifestRequest, context: &Context) -> Result<Arc<Manifest>> {
+    let FetchManifestRequest { store, object, strict } = request;
     object.check(S3Action::DownloadingBinaryFile)?;
     let named = |text: String| Error::Sync(format!("{}: {text}", object.url()));
-    let fetched = fetch_manifests(store, &object.bucket, vec![object.key.clone()], context).await;
+    let request = FetchManifestsRequest { store, bucket: object.bucket.clone(), keys: vec![object.key.clone()] };
+    let fetched = fetch_manifests(request, context).await;
     let fetched = fetched.map_err(|error| match error {
         Error::Sync(text) => named(text),
         other => other,
@@ -105,7 +118,7 @@ pub(crate) async fn fetch_manifest(
     Ok(manifest)
 }
 
-impl Job {
+impl FetchJob {
     async fn fetch(&self, index: usize) -> Result<()> {
         let object = ObjectKey::new(self.bucket.clone(), self.keys[index].clone());
         let mut outcome = self.fetch_once(&object).await;

@@ -110,7 +110,7 @@ struct Unit {
 ///
 /// # Errors
 /// [`crate::Error::SourceFile`] for the first file that can't be hashed, [`crate::Error::Cancelled`].
-pub(crate) fn run(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
+pub(crate) fn hash_files(request: &HashFilesRequest<'_>, context: &Context) -> Result<Vec<HashedFile>> {
     let count = request.survey.seen.len();
     let mut all = Vec::with_capacity(count);
     for files in in_parallel::batches(count) {

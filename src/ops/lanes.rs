@@ -75,65 +75,66 @@ impl<T> Queue<T> {
 
 /// Set when an error makes further work pointless; what is under way is finished.
 #[derive(Default)]
-pub(super) struct Stop(AtomicBool);
+struct Stop(AtomicBool);
 
-/// Runs `workers` workers over a queue inside `set`. The first error stops them all after what they are at.
-pub(super) fn spawn<T, J, F, R>(
-    set: &mut JoinSet<Result<()>>,
-    queue: &Arc<Queue<T>>,
-    workers: usize,
-    shared: (&Arc<J>, &Arc<Stop>),
-    work: F,
-) where
-    T: Clone + Send + Sync + 'static,
-    J: Send + Sync + 'static,
-    F: Fn(Arc<J>, T) -> R + Copy + Send + 'static,
-    R: Future<Output = Result<()>> + Send,
-{
-    spawn_in_queue(set, queue, workers, shared, move |job, _, item| work(job, item));
+/// Workers that share a job. The first error stops them all after the items that they are at.
+pub(super) struct Workers<J> {
+    set: JoinSet<Result<()>>,
+    job: Arc<J>,
+    stop: Arc<Stop>,
 }
 
-/// As [`spawn`], for work that knows the queue that its item is from.
-pub(super) fn spawn_in_queue<T, J, F, R>(
-    set: &mut JoinSet<Result<()>>,
-    queue: &Arc<Queue<T>>,
-    workers: usize,
-    (job, stop): (&Arc<J>, &Arc<Stop>),
-    work: F,
-) where
-    T: Clone + Send + Sync + 'static,
-    J: Send + Sync + 'static,
-    F: Fn(Arc<J>, Arc<Queue<T>>, T) -> R + Copy + Send + 'static,
-    R: Future<Output = Result<()>> + Send,
-{
-    for _ in 0..workers.min(queue.len()) {
-        let (queue, job, stop) = (Arc::clone(queue), Arc::clone(job), Arc::clone(stop));
-        set.spawn(async move {
-            while !stop.0.load(Ordering::Relaxed) {
-                let Some(item) = queue.take().cloned() else { break };
-                let outcome = work(Arc::clone(&job), Arc::clone(&queue), item).await;
-                if outcome.is_err() {
-                    stop.0.store(true, Ordering::Relaxed);
-                }
-                outcome?;
-            }
-            Ok(())
-        });
+impl<J: Send + Sync + 'static> Workers<J> {
+    pub(super) fn new(job: &Arc<J>) -> Self {
+        Self { set: JoinSet::new(), job: Arc::clone(job), stop: Arc::default() }
     }
-}
 
-/// Waits for all workers. The first error that is no cancellation wins; a worker's panic goes on here.
-pub(super) async fn finish(mut set: JoinSet<Result<()>>) -> Result<()> {
-    let mut failed: Option<Error> = None;
-    while let Some(outcome) = set.join_next().await {
-        let outcome = finished(outcome).unwrap_or_else(|| Err(Error::Sync("a worker was stopped".to_owned())));
-        if let Err(error) = outcome
-            && failed.as_ref().is_none_or(|first| first.is_cancelled() && !error.is_cancelled())
-        {
-            failed = Some(error);
+    /// Runs `count` workers over a queue.
+    pub(super) fn spawn<T, F, R>(&mut self, queue: &Arc<Queue<T>>, count: usize, work: F)
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Fn(Arc<J>, T) -> R + Copy + Send + 'static,
+        R: Future<Output = Result<()>> + Send,
+    {
+        self.spawn_in_queue(queue, count, move |job, _, item| work(job, item));
+    }
+
+    /// As [`Workers::spawn`], for work that knows the queue that its item is from.
+    pub(super) fn spawn_in_queue<T, F, R>(&mut self, queue: &Arc<Queue<T>>, count: usize, work: F)
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Fn(Arc<J>, Arc<Queue<T>>, T) -> R + Copy + Send + 'static,
+        R: Future<Output = Result<()>> + Send,
+    {
+        for _ in 0..count.min(queue.len()) {
+            let (queue, job, stop) = (Arc::clone(queue), Arc::clone(&self.job), Arc::clone(&self.stop));
+            self.set.spawn(async move {
+                while !stop.0.load(Ordering::Relaxed) {
+                    let Some(item) = queue.take().cloned() else { break };
+                    let outcome = work(Arc::clone(&job), Arc::clone(&queue), item).await;
+                    if outcome.is_err() {
+                        stop.0.store(true, Ordering::Relaxed);
+                    }
+                    outcome?;
+                }
+                Ok(())
+            });
         }
     }
-    failed.map_or(Ok(()), Err)
+
+    /// Waits for all workers. The first error that is no cancellation wins; a worker's panic goes on here.
+    pub(super) async fn finish(mut self) -> Result<()> {
+        let mut failed: Option<Error> = None;
+        while let Some(outcome) = self.set.join_next().await {
+            let outcome = finished(outcome).unwrap_or_else(|| Err(Error::Sync("a worker was stopped".to_owned())));
+            if let Err(error) = outcome
+                && failed.as_ref().is_none_or(|first| first.is_cancelled() && !error.is_cancelled())
+            {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::fetch_manifests::{FetchedManifest, fetch_manifests};
+use super::fetch_manifests::{FetchManifestsRequest, FetchedManifest, fetch_manifests};
 use crate::error::{Error, Result};
 use crate::manifest::{self, Manifest};
 use crate::store::listing::Listing;
@@ -26,18 +26,38 @@ pub(crate) enum PerTask {
     All,
 }
 
+/// Where outputs are looked for.
+#[derive(Clone)]
+pub(crate) struct FindOutputsRequest {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The bucket.
+    pub bucket: String,
+    /// The prefix of the manifests of a job, step or task.
+    pub prefix: String,
+}
+
+/// Which session action's outputs are looked for, and where.
+#[derive(Clone)]
+pub(crate) struct FindSessionActionOutputsRequest {
+    /// The store.
+    pub store: Arc<dyn ObjectStore>,
+    /// The bucket.
+    pub bucket: String,
+    /// The task's prefix, then the step's: the first that has any counts.
+    pub prefixes: Vec<String>,
+    /// The session action.
+    pub session_action_id: String,
+}
+
 /// All keys under a prefix, page by page.
 ///
 /// # Errors
 /// The store's; [`Error::Cancelled`].
-pub(crate) async fn list_keys(
-    store: &dyn ObjectStore,
-    bucket: &str,
-    prefix: &str,
-    context: &Context,
-) -> Result<Vec<String>> {
+pub(crate) async fn list_keys(request: &FindOutputsRequest, context: &Context) -> Result<Vec<String>> {
+    let FindOutputsRequest { store, bucket, prefix } = request;
     let mut keys = Vec::new();
-    let mut listing = Listing::new(store, ListRequest { bucket, prefix, delimiter: None, continuation: None });
+    let mut listing = Listing::new(store.as_ref(), ListRequest { bucket, prefix, delimiter: None, continuation: None });
     loop {
         context.check_cancelled("File download cancelled.")?;
         let Some(page) = listing.next_page().await? else { return Ok(keys) };
@@ -164,13 +184,12 @@ impl<'a> Output<'a> {
 /// Those of [`fetch_manifests`]; [`Error::MissingAssetRoot`] for a manifest whose metadata names no root;
 /// [`Error::NotSupported`] where manifests can't be merged.
 pub(crate) async fn find_outputs(
-    store: &Arc<dyn ObjectStore>,
-    bucket: &str,
-    prefix: &str,
+    request: FindOutputsRequest,
     context: &Context,
 ) -> Result<Vec<(Vec<u8>, Arc<Manifest>)>> {
-    let keys = output_keys(list_keys(store.as_ref(), bucket, prefix, context).await?, prefix, PerTask::Latest);
-    let fetched = fetch_with_roots(store, bucket, keys, context).await?;
+    let keys = output_keys(list_keys(&request, context).await?, &request.prefix, PerTask::Latest);
+    let FindOutputsRequest { store, bucket, .. } = request;
+    let fetched = fetch_with_roots(FetchManifestsRequest { store, bucket, keys }, context).await?;
     blocking(move || by_root(fetched).into_iter().map(|(root, fetched)| Ok((root, merge_by_time(fetched)?))).collect())
         .await
 }
@@ -181,17 +200,19 @@ pub(crate) async fn find_outputs(
 /// # Errors
 /// As [`find_outputs`].
 pub(crate) async fn find_session_action_outputs(
-    store: &Arc<dyn ObjectStore>,
-    bucket: &str,
-    (prefixes, session_action_id): (&[String], &str),
+    request: FindSessionActionOutputsRequest,
     context: &Context,
 ) -> Result<Vec<RootManifests>> {
+    let FindSessionActionOutputsRequest { store, bucket, prefixes, session_action_id } = request;
     for prefix in prefixes {
-        let mut keys = list_keys(store.as_ref(), bucket, prefix, context).await?;
-        let level = Level::of(prefix);
-        keys.retain(|key| Output::at(key, prefix, level).is_some_and(|output| output.is_of(session_action_id)));
+        let (store, bucket) = (Arc::clone(&store), bucket.clone());
+        let listed = FindOutputsRequest { store, bucket, prefix };
+        let mut keys = list_keys(&listed, context).await?;
+        let FindOutputsRequest { store, bucket, prefix } = listed;
+        let level = Level::of(&prefix);
+        keys.retain(|key| Output::at(key, &prefix, level).is_some_and(|output| output.is_of(&session_action_id)));
         if !keys.is_empty() {
-            let fetched = fetch_with_roots(store, bucket, keys, context).await?;
+            let fetched = fetch_with_roots(FetchManifestsRequest { store, bucket, keys }, context).await?;
             let plain = |(root, list): (Vec<u8>, Vec<FetchedManifest>)| {
                 (root, list.into_iter().map(|fetched| fetched.manifest).collect())
             };
@@ -206,12 +227,11 @@ pub(crate) async fn find_session_action_outputs(
 /// # Errors
 /// Those of [`fetch_manifests`]; [`Error::MissingAssetRoot`].
 pub(crate) async fn fetch_with_roots(
-    store: &Arc<dyn ObjectStore>,
-    bucket: &str,
-    keys: Vec<String>,
+    request: FetchManifestsRequest,
     context: &Context,
 ) -> Result<Vec<FetchedManifest>> {
-    let fetched = fetch_manifests(store, bucket, keys.clone(), context).await?;
+    let keys = request.keys.clone();
+    let fetched = fetch_manifests(request, context).await?;
     for (key, fetched) in keys.iter().zip(&fetched) {
         if fetched.asset_root.as_ref().is_none_or(Vec::is_empty) {
             return Err(Error::MissingAssetRoot(format!(

@@ -8,18 +8,21 @@
 //! in the location, where no worker's storage profile maps it. Such paths go to the group of all others instead. And a root
 //! has one group: two would be two manifests for one folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::fs::inputs::{InputPath, look_at_input};
 use crate::fs::path_list::PathList;
 use crate::fs::resolve::Resolver;
 use crate::grouping::{self, FileSystemLocation};
 use crate::ops::in_parallel;
+use crate::ops::survey::CANCELLED;
 use crate::path::{os_string_from_wtf8, wtf8_from_os_str};
+use crate::transfer::context::Context;
 
 /// A submission's paths as the caller has them.
 #[derive(Debug, Default)]
-pub(crate) struct PrepareRequest {
+pub(crate) struct PrepareInputsRequest {
     /// Files to upload.
     pub inputs: PathList,
     /// Directories that will hold outputs.
@@ -64,7 +67,7 @@ pub(crate) struct AssetGroup {
     pub references: PathList,
 }
 
-impl PrepareRequest {
+impl PrepareInputsRequest {
     /// Whether any path needs the current directory.
     #[must_use]
     pub(crate) fn has_relative_paths(&self) -> bool {
@@ -78,19 +81,20 @@ impl PrepareRequest {
 ///
 /// # Errors
 /// [`Error::MisconfiguredInputs`] for directories among the inputs, and for missing ones where they are required;
-/// [`Error::SourceFile`] where an input can't be looked at.
-pub(crate) fn run(request: &PrepareRequest) -> Result<Prepared> {
+/// [`Error::SourceFile`] where an input can't be looked at; [`Error::Cancelled`].
+pub(crate) fn prepare_inputs(request: &PrepareInputsRequest, context: &Context) -> Result<Prepared> {
     let mut grouper = Grouper::new(request);
     let mut prepared = Prepared::default();
     let absolute = |path: &[u8]| grouping::absolute(path, &request.current_directory);
     let mut references: Vec<Vec<u8>> = request.references.iter().map(absolute).collect();
     let (mut missing, mut directories) = (Vec::new(), Vec::new());
     for batch in in_parallel::batches(request.inputs.len()) {
+        context.check_cancelled(CANCELLED)?;
         let paths: Vec<Vec<u8>> = batch.clone().map(|index| absolute(request.inputs.get(index))).collect();
         for (index, (path, look)) in batch.zip(paths.iter().zip(look_at(&paths)?)) {
             match look {
-                Look::Missing if request.require_paths_exist => missing.push(path.clone()),
-                Look::Missing => {
+                InputPath::Missing if request.require_paths_exist => missing.push(path.clone()),
+                InputPath::Missing => {
                     prepared.warnings.push(format!(
                         "Input path '{}' resolving to '{}' does not exist. Adding to referenced paths.",
                         String::from_utf8_lossy(request.inputs.get(index)),
@@ -98,8 +102,8 @@ pub(crate) fn run(request: &PrepareRequest) -> Result<Prepared> {
                     ));
                     references.push(path.clone());
                 }
-                Look::Directory => directories.push(path.clone()),
-                Look::File { size_bytes } => {
+                InputPath::Directory => directories.push(path.clone()),
+                InputPath::File { size_bytes } => {
                     if let Some(group) = grouper.group_of(path) {
                         group.inputs.push(path);
                         group.input_bytes.push(size_bytes);
@@ -131,36 +135,8 @@ pub(crate) fn run(request: &PrepareRequest) -> Result<Prepared> {
     Ok(prepared)
 }
 
-/// What is at a path.
-enum Look {
-    Missing,
-    Directory,
-    File { size_bytes: u64 },
-}
-
-fn look_at(paths: &[Vec<u8>]) -> Result<Vec<Look>> {
-    in_parallel::map(
-        paths,
-        || (),
-        |(), path| {
-            let Some(path) = os_string_from_wtf8(path).map(PathBuf::from) else { return Ok(Look::Missing) };
-            match std::fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => Ok(Look::Directory),
-                Ok(metadata) => Ok(Look::File { size_bytes: metadata.len() }),
-                Err(error) if is_absence(&error) => Ok(Look::Missing),
-                Err(error) => Err(Error::source_file(path, &error)),
-            }
-        },
-    )
-    .all()
-}
-
-/// Whether Python's `Path.exists()` takes an error for "no".
-fn is_absence(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    error.raw_os_error().is_some_and(|code| {
-        [Errno::NOENT, Errno::NOTDIR, Errno::BADF, Errno::LOOP].map(Errno::raw_os_error).contains(&code)
-    })
+fn look_at(paths: &[Vec<u8>]) -> Result<Vec<InputPath>> {
+    in_parallel::map(paths, || (), |(), path| look_at_input(path)).all()
 }
 
 fn texts(mut paths: Vec<Vec<u8>>) -> Vec<String> {
@@ -245,7 +221,7 @@ impl Growing {
 }
 
 struct Grouper<'a> {
-    request: &'a PrepareRequest,
+    request: &'a PrepareInputsRequest,
     /// The resolved paths of the locations.
     local: Vec<Vec<u8>>,
     shared: Vec<Vec<u8>>,
@@ -254,7 +230,7 @@ struct Grouper<'a> {
 }
 
 impl<'a> Grouper<'a> {
-    fn new(request: &'a PrepareRequest) -> Self {
+    fn new(request: &'a PrepareInputsRequest) -> Self {
         let mut resolver = Resolver::default();
         let mut resolve = |locations: &[FileSystemLocation]| {
             let absolute = |it: &FileSystemLocation| grouping::absolute(&it.path, &request.current_directory);

@@ -3,7 +3,7 @@
 //! A copy shares its blocks with the file where the file system can. What counts is what was copied: the copy is hashed, and
 //! gets its name only if it is what the manifest says.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::hash_files::{changed_files, forget};
@@ -123,7 +123,7 @@ impl Job<'_> {
         if is_whole {
             staged.clone_from(&opened.file, planned.size_bytes, |_| self.next_step())?;
         } else {
-            self.copy_range(&opened, &staged, planned, (buffer, &path))?;
+            self.copy_range(&opened, &staged, planned, buffer)?;
         }
         // What the file system lost is its fault, and not a change of the source.
         staged.settle()?;
@@ -154,7 +154,7 @@ impl Job<'_> {
         opened: &OpenedFile,
         staged: &StagedFile,
         planned: &Planned,
-        (buffer, path): (&mut Vec<u8>, &Path),
+        buffer: &mut Vec<u8>,
     ) -> Result<()> {
         use std::os::unix::fs::FileExt;
         buffer.resize(READ_BYTES, 0);
@@ -166,7 +166,7 @@ impl Job<'_> {
             opened
                 .file
                 .read_exact_at(piece, planned.offset_bytes + offset)
-                .map_err(|error| Error::source_file(path, &error))?;
+                .map_err(|error| Error::source_file(self.source.shown(planned.index), &error))?;
             staged.write_at(piece, offset)?;
             offset += length as u64;
         }

@@ -75,7 +75,7 @@ impl Survey {
 /// # Errors
 /// [`Error::SourceFile`] for the first that is no regular file, [`Error::Io`] for a root that can't be opened,
 /// [`Error::Cancelled`].
-pub(crate) fn run(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
+pub(crate) fn survey_files(request: &SurveyRequest<'_>, context: &Context) -> Result<Survey> {
     let root = TreeRoot::open(request.root, request.links)?;
     let files = request.files.sorted_unique();
     let mut seen: Vec<Option<SeenFile>> = Vec::with_capacity(files.len());

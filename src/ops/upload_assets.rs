@@ -9,15 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::JoinSet;
-
 mod cached;
 mod listing;
 mod plan;
 
 pub(super) use self::plan::{Planned, plan};
 use super::hash_files::{changed_files, forget};
-use super::lanes::{self, Queue, Stop};
+use super::lanes::{Queue, Workers};
 use crate::cache::HashCache;
 use crate::cache::s3_check_cache::{self, S3CheckCache};
 use crate::cache::uploads::UploadRecords;
@@ -186,20 +184,11 @@ impl Job {
         let mut small = self.leave_out_cached(planned).await?;
         let threshold = self.request.options.small_file_threshold_bytes;
         let large = small.extract_if(.., |planned| planned.size_bytes > threshold).collect();
-        let stop = Arc::new(Stop::default());
-        let mut set = JoinSet::new();
-        let workers = self.uploader.limits.most_requests();
-        lanes::spawn(&mut set, &Queue::new(small), workers, (self, &stop), |job, planned| async move {
-            job.one(planned).await
-        });
-        lanes::spawn(
-            &mut set,
-            &Queue::new(large),
-            1,
-            (self, &stop),
-            |job, planned| async move { job.one(planned).await },
-        );
-        lanes::finish(set).await
+        let mut workers = Workers::new(self);
+        let most = self.uploader.limits.most_requests();
+        workers.spawn(&Queue::new(small), most, |job, planned| async move { job.one(planned).await });
+        workers.spawn(&Queue::new(large), 1, |job, planned| async move { job.one(planned).await });
+        workers.finish().await
     }
 
     /// Sends one content. A file that can't be sent is kept for the end; what concerns all files is an error now.

@@ -12,7 +12,7 @@ use super::pump::Operation;
 use super::store::StoreArguments;
 use super::wtf8::string_from_wtf8;
 use crate::cache::HashCache;
-use crate::ops::add_permissions::add_permissions as add_to_files;
+use crate::ops::add_permissions::{AddPermissionsRequest, add_permissions as add_to_files};
 use crate::ops::download::{
     ConflictResolution, DownloadOptions, DownloadReport, DownloadRequest, Duplicates, Permissions, RootDownload,
     download,
@@ -46,7 +46,7 @@ pub(crate) struct DownloadArguments<'py> {
     verify: String,
     fsync: bool,
     /// Group id, bits for files, bits for directories.
-    permissions: Option<(Option<u32>, u32, u32)>,
+    permissions: Option<AddedPermissions>,
 }
 
 /// Begins to download the files of manifests. Gives, for each root, the resolved paths that were written.
@@ -62,7 +62,7 @@ pub(crate) fn download_manifests(
         verify: verify(&request.verify)?,
         sync: request.fsync,
         duplicates: if request.in_order { Duplicates::InOrder } else { Duplicates::Refuse },
-        permissions: request.permissions.map(permissions),
+        permissions: request.permissions.map(Permissions::from),
         ..DownloadOptions::default()
     };
     let roots = request
@@ -100,8 +100,21 @@ fn open_cache(folder: PathBuf) -> Arc<HashCache> {
     Arc::new(HashCache::open(folder.as_deref()))
 }
 
-const fn permissions((group, file_mode, directory_mode): (Option<u32>, u32, u32)) -> Permissions {
-    Permissions { group, file_mode, directory_mode }
+/// Permissions to add; a triple in Python.
+#[derive(FromPyObject)]
+pub(crate) struct AddedPermissions {
+    #[pyo3(item(0))]
+    group: Option<u32>,
+    #[pyo3(item(1))]
+    file_mode: u32,
+    #[pyo3(item(2))]
+    directory_mode: u32,
+}
+
+impl From<AddedPermissions> for Permissions {
+    fn from(AddedPermissions { group, file_mode, directory_mode }: AddedPermissions) -> Self {
+        Self { group, file_mode, directory_mode }
+    }
 }
 
 /// Adds a group and permission bits to files below a root, and to each directory from the root down to them.
@@ -110,9 +123,10 @@ pub(crate) fn add_permissions(
     py: Python<'_>,
     root: PathBuf,
     files: Vec<PathBuf>,
-    wanted: (Option<u32>, u32, u32),
+    wanted: AddedPermissions,
 ) -> PyResult<()> {
-    py.detach(|| add_to_files(&root, &files, permissions(wanted))).map_err(|error| to_py_err(py, &error))
+    let request = AddPermissionsRequest { root: &root, files: &files, permissions: wanted.into() };
+    py.detach(|| add_to_files(&request, &Context::new())).map_err(|error| to_py_err(py, &error))
 }
 
 fn conflicts(name: &str) -> ConflictResolution {

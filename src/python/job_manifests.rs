@@ -7,12 +7,15 @@ use pyo3::types::{PyList, PyString};
 
 use super::manifest::manifest_to_python;
 use super::pump::Operation;
-use super::store::StoreArguments;
+use super::store::{S3Place, StoreArguments};
 use super::wtf8::string_from_wtf8;
 use crate::manifest::Manifest;
-use crate::ops::fetch_manifests::{FetchedManifest, fetch_manifest, fetch_manifests};
+use crate::ops::fetch_manifests::{
+    FetchManifestRequest, FetchManifestsRequest, FetchedManifest, fetch_manifest, fetch_manifests,
+};
 use crate::ops::list_outputs::{
-    PerTask, RootManifests, fetch_with_roots, find_outputs, find_session_action_outputs, list_keys, output_keys,
+    FindOutputsRequest, FindSessionActionOutputsRequest, PerTask, RootManifests, fetch_with_roots, find_outputs,
+    find_session_action_outputs, list_keys, output_keys,
 };
 use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::context::Context;
@@ -37,10 +40,11 @@ pub(crate) fn fetch_job_manifests(
     must_have_roots: bool,
 ) -> PyResult<Operation> {
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
+        let request = FetchManifestsRequest { store, bucket, keys };
         if must_have_roots {
-            fetch_with_roots(&store, &bucket, keys, &context).await
+            fetch_with_roots(request, &context).await
         } else {
-            fetch_manifests(&store, &bucket, keys, &context).await
+            fetch_manifests(request, &context).await
         }
     };
     let convert = |py: Python<'_>, fetched: Vec<FetchedManifest>| {
@@ -59,12 +63,12 @@ pub(crate) fn fetch_job_manifests(
 pub(crate) fn load_manifest(
     py: Python<'_>,
     store: StoreArguments,
-    place: (String, String),
+    place: S3Place,
     strict: bool,
 ) -> PyResult<Operation> {
-    let object = ObjectKey::new(place.0, place.1);
+    let object = ObjectKey::new(place.bucket, place.key);
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
-        fetch_manifest(&store, &object, strict, &context).await
+        fetch_manifest(FetchManifestRequest { store, object, strict }, &context).await
     };
     store.start(py, None, work, manifest_to_python)
 }
@@ -80,8 +84,9 @@ pub(crate) fn list_output_manifests(
 ) -> PyResult<Operation> {
     let per_task = if only_latest_per_task { PerTask::Latest } else { PerTask::All };
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
-        let keys = list_keys(store.as_ref(), &bucket, &prefix, &context).await?;
-        Ok((!keys.is_empty()).then(|| output_keys(keys, &prefix, per_task)))
+        let request = FindOutputsRequest { store, bucket, prefix };
+        let keys = list_keys(&request, &context).await?;
+        Ok((!keys.is_empty()).then(|| output_keys(keys, &request.prefix, per_task)))
     };
     let convert = |py: Python<'_>, keys: Option<Vec<String>>| Ok(keys.into_pyobject(py)?.into_any().unbind());
     store.start(py, None, work, convert)
@@ -96,7 +101,7 @@ pub(crate) fn find_output_manifests(
     prefix: String,
 ) -> PyResult<Operation> {
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
-        find_outputs(&store, &bucket, &prefix, &context).await
+        find_outputs(FindOutputsRequest { store, bucket, prefix }, &context).await
     };
     let convert = |py: Python<'_>, outputs: Vec<(Vec<u8>, Arc<Manifest>)>| {
         by_root(py, outputs.into_iter().map(|(root, manifest)| (root, vec![manifest])).collect())
@@ -114,7 +119,8 @@ pub(crate) fn find_session_action_manifests(
     session_action_id: String,
 ) -> PyResult<Operation> {
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
-        find_session_action_outputs(&store, &bucket, (&prefixes, &session_action_id), &context).await
+        let request = FindSessionActionOutputsRequest { store, bucket, prefixes, session_action_id };
+        find_session_action_outputs(request, &context).await
     };
     store.start(py, None, work, by_root)
 }

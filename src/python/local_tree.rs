@@ -12,6 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
+use super::errors::to_py_err;
 use super::manifest::{manifest_from_python, manifest_to_python};
 use super::pump::{Caller, Operation};
 use super::wtf8::{string_from_wtf8, with_wtf8};
@@ -23,12 +24,13 @@ use crate::fs::path_list::PathList;
 use crate::glob::Selection;
 use crate::grouping::{self, FileSystemLocation};
 use crate::ops;
-use crate::ops::build_manifest::BuildReport;
-use crate::ops::collect_tree::CollectTreeRequest;
-use crate::ops::diff_tree::Difference;
+use crate::ops::build_manifest::{BuildManifestRequest, BuildReport};
+use crate::ops::collect_tree::{CollectListedRequest, CollectTreeRequest};
+use crate::ops::diff_tree::{DiffTreeRequest, Difference};
 use crate::ops::hash_files::HashReason;
-use crate::ops::prepare_inputs::{PrepareRequest, Prepared};
+use crate::ops::prepare_inputs::{PrepareInputsRequest, Prepared};
 use crate::ops::survey::{Survey, SurveyRequest};
+use crate::transfer::context::Context;
 
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -128,9 +130,29 @@ impl FileSurvey {
         if indices.iter().any(|index| *index >= self.survey.files.len()) {
             return Err(pyo3::exceptions::PyIndexError::new_err("index out of range"));
         }
-        let survey = self.survey.select(&indices).map_err(|error| super::errors::to_py_err(py, &error))?;
+        let survey = self.survey.select(&indices).map_err(|error| to_py_err(py, &error))?;
         Ok(Self { survey: Arc::new(survey) })
     }
+}
+
+/// Files that match any of the first patterns and none of the second; a pair in Python.
+#[derive(FromPyObject)]
+pub(crate) struct SelectionPatterns<'py> {
+    #[pyo3(item(0))]
+    include: Vec<Bound<'py, PyString>>,
+    #[pyo3(item(1))]
+    exclude: Vec<Bound<'py, PyString>>,
+}
+
+/// The paths of a submission; a triple in Python.
+#[derive(FromPyObject)]
+pub(crate) struct SubmittedPaths<'py> {
+    #[pyo3(item(0))]
+    inputs: Bound<'py, PyAny>,
+    #[pyo3(item(1))]
+    outputs: Bound<'py, PyAny>,
+    #[pyo3(item(2))]
+    references: Bound<'py, PyAny>,
 }
 
 /// Finds files by patterns. The result: paths below the root, absolute paths elsewhere, links that loop.
@@ -184,10 +206,11 @@ pub(crate) fn survey_files(
         Caller::default(),
         move |context| {
             if let Some(policy) = policy {
-                return ops::collect_tree::run_listed(&root, &files, policy, context);
+                let request = CollectListedRequest { root: &root, files: &files, policy };
+                return ops::collect_tree::collect_listed(&request, context);
             }
             let request = SurveyRequest { root: &root, files: &files, links: LinkPolicy::Follow, may_vanish };
-            ops::survey::run(&request, context)
+            ops::survey::survey_files(&request, context)
         },
         |py, survey| Ok(Bound::new(py, FileSurvey { survey: Arc::new(survey) })?.into_any().unbind()),
     )
@@ -198,22 +221,22 @@ pub(crate) fn survey_files(
 pub(crate) fn collect_tree(
     py: Python<'_>,
     root: &Bound<'_, PyString>,
-    patterns: (Vec<Bound<'_, PyString>>, Vec<Bound<'_, PyString>>),
+    patterns: SelectionPatterns<'_>,
     policy: &str,
 ) -> PyResult<Operation> {
     let root = os_path(root)?;
     let texts = |patterns: &[Bound<'_, PyString>]| -> PyResult<Vec<Vec<u8>>> {
         patterns.iter().map(|pattern| with_wtf8(pattern, <[u8]>::to_vec)).collect()
     };
-    let selection = Selection::new(&texts(&patterns.0)?, &texts(&patterns.1)?)
-        .map_err(|error| super::errors::to_py_err(py, &error))?;
+    let selection = Selection::new(&texts(&patterns.include)?, &texts(&patterns.exclude)?)
+        .map_err(|error| to_py_err(py, &error))?;
     let policy = symlink_policy(policy)?;
     Operation::start_blocking(
         py,
         Caller::default(),
         move |context| {
             let request = CollectTreeRequest { root: &root, selection: &selection, policy };
-            ops::collect_tree::run(&request, context)
+            ops::collect_tree::collect_tree(&request, context)
         },
         |py, survey| Ok(Bound::new(py, FileSurvey { survey: Arc::new(survey) })?.into_any().unbind()),
     )
@@ -248,10 +271,9 @@ pub(crate) fn build_manifest(
         Caller { tracker, ..Caller::default() },
         move |context| {
             let cache = HashCache::open(cache_folder.as_deref());
-            match since {
-                Some(earlier) => ops::build_manifest::run_since(&survey, &earlier, &cache, update_cache, context),
-                None => ops::build_manifest::run(&survey, &cache, update_cache, context),
-            }
+            let request =
+                BuildManifestRequest { survey: &survey, earlier: since.as_deref(), cache: &cache, update_cache };
+            ops::build_manifest::build_manifest(&request, context)
         },
         |py, BuildReport { manifest, hashed, reasons }| {
             let counts = PyDict::new(py);
@@ -285,13 +307,15 @@ pub(crate) fn diff_tree<'py>(
 ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
     let manifest = manifest_from_python(manifest)?;
     let survey = &survey.get().survey;
-    let diff = py.detach(|| ops::diff_tree::run(survey, &manifest));
+    let request = DiffTreeRequest { survey, manifest: &manifest };
+    let diff =
+        py.detach(|| ops::diff_tree::diff_tree(&request, &Context::new())).map_err(|error| to_py_err(py, &error))?;
     let changed = PyList::empty(py);
     for (index, difference) in diff.changed {
         let how = match difference {
             Difference::New => intern!(py, "new"),
             Difference::Size => intern!(py, "size"),
-            Difference::ModificationTime | Difference::Deleted => intern!(py, "mtime"),
+            Difference::ModificationTime => intern!(py, "mtime"),
         };
         changed.append((index, string_from_wtf8(py, survey.files.get(index))?, how))?;
     }
@@ -307,7 +331,7 @@ pub(crate) fn diff_tree<'py>(
 #[pyfunction]
 pub(crate) fn prepare_inputs(
     py: Python<'_>,
-    paths: (Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>),
+    paths: SubmittedPaths<'_>,
     local_locations: Vec<(Bound<'_, PyString>, String)>,
     shared_locations: Vec<(Bound<'_, PyString>, String)>,
     require_paths_exist: bool,
@@ -318,10 +342,10 @@ pub(crate) fn prepare_inputs(
             .map(|(path, name)| Ok(FileSystemLocation { path: with_wtf8(&path, <[u8]>::to_vec)?, name }))
             .collect()
     };
-    let mut request = PrepareRequest {
-        inputs: paths_from_python(&paths.0)?,
-        outputs: paths_from_python(&paths.1)?,
-        references: paths_from_python(&paths.2)?,
+    let mut request = PrepareInputsRequest {
+        inputs: paths_from_python(&paths.inputs)?,
+        outputs: paths_from_python(&paths.outputs)?,
+        references: paths_from_python(&paths.references)?,
         local_locations: locations(local_locations)?,
         shared_locations: locations(shared_locations)?,
         require_paths_exist,
@@ -332,7 +356,12 @@ pub(crate) fn prepare_inputs(
         let current = py.import(intern!(py, "os"))?.call_method0(intern!(py, "getcwd"))?;
         request.current_directory = with_wtf8(current.cast::<PyString>()?, <[u8]>::to_vec)?;
     }
-    Operation::start_blocking(py, Caller::default(), move |_| ops::prepare_inputs::run(&request), prepared_to_python)
+    Operation::start_blocking(
+        py,
+        Caller::default(),
+        move |context| ops::prepare_inputs::prepare_inputs(&request, context),
+        prepared_to_python,
+    )
 }
 
 fn prepared_to_python(py: Python<'_>, prepared: Prepared) -> PyResult<Py<PyAny>> {

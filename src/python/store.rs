@@ -26,6 +26,25 @@ pub(crate) struct StoreArguments {
     settings: Option<SessionSettings>,
 }
 
+/// Where an object is; a pair in Python.
+#[derive(FromPyObject)]
+pub(crate) struct S3Place {
+    #[pyo3(item(0))]
+    pub bucket: String,
+    #[pyo3(item(1))]
+    pub key: String,
+}
+
+/// Where contents are; a pair in Python.
+#[derive(FromPyObject)]
+pub(crate) struct CasPlace {
+    #[pyo3(item(0))]
+    pub bucket: String,
+    /// `<rootPrefix>/Data`; empty for the top of the bucket.
+    #[pyo3(item(1))]
+    pub prefix: String,
+}
+
 /// The settings of a session, as `session_settings.py` reads them.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]

@@ -13,14 +13,14 @@ use pyo3::pybacked::PyBackedBytes;
 use super::manifest::manifest_from_python;
 use super::pump::{Caller, Operation};
 use super::runtime::engine;
-use super::store::StoreArguments;
+use super::store::{CasPlace, StoreArguments};
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::cache::uploads::UploadRecords;
 use crate::cache::{HashCache, default_folder};
 use crate::error::S3Action;
 use crate::fs::open::LinkPolicy;
 use crate::hash::{ContentHash, hash_bytes};
-use crate::ops::abort_stale_uploads::abort_stale_uploads as abort_stale;
+use crate::ops::abort_stale_uploads::{AbortStaleUploadsRequest, abort_stale_uploads as abort_stale};
 use crate::ops::put_file;
 use crate::ops::snapshot_assets::{SnapshotRequest, snapshot_assets};
 use crate::ops::upload_assets::{Document, UploadOptions, UploadRequest, cache_is_right, upload_assets};
@@ -173,13 +173,13 @@ pub(crate) fn snapshot(
 pub(crate) fn abort_stale_uploads(
     py: Python<'_>,
     store: StoreArguments,
-    place: (String, String),
+    place: CasPlace,
     older_than_seconds: f64,
 ) -> PyResult<Operation> {
     let older_than = seconds(older_than_seconds)?;
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
-        let place = (place.0.as_str(), place.1.as_str());
-        abort_stale(store, place, older_than, &context).await
+        let CasPlace { bucket, prefix: cas_prefix } = place;
+        abort_stale(AbortStaleUploadsRequest { store, bucket, cas_prefix, older_than }, &context).await
     };
     let convert = |py: Python<'_>, dropped: Vec<MultipartUpload>| {
         let urls: Vec<String> = dropped.iter().map(|upload| upload.object.url()).collect();

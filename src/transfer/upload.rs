@@ -309,7 +309,7 @@ fn read_whole(upload: &ObjectUpload, buffers: &Buffers) -> Result<Bytes> {
         hash_bytes(buffer.as_ref())
     } else {
         let mut hasher = Hasher::new();
-        read_and_hash(upload, &opened, (buffer.as_mut(), 0), &mut hasher)?;
+        read_and_hash(upload, &opened, buffer.as_mut(), 0, &mut hasher)?;
         hasher.finish()
     };
     if found != upload.expected {
@@ -322,7 +322,8 @@ fn read_whole(upload: &ObjectUpload, buffers: &Buffers) -> Result<Bytes> {
 fn read_and_hash(
     upload: &ObjectUpload,
     opened: &OpenedFile,
-    (buffer, offset): (&mut [u8], u64),
+    buffer: &mut [u8],
+    offset: u64,
     hasher: &mut Hasher,
 ) -> Result<()> {
     for (block, start) in buffer.chunks_mut(CACHED_BYTES).zip((offset..).step_by(CACHED_BYTES)) {

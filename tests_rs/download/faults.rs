@@ -6,7 +6,7 @@ use super::*;
 use bytes::Bytes;
 use rusty_attachments::error::S3Action;
 use rusty_attachments::manifest::encode;
-use rusty_attachments::ops::list_outputs::find_outputs;
+use rusty_attachments::ops::list_outputs::{FindOutputsRequest, find_outputs};
 use rusty_attachments::store::PutRequest;
 
 const MANIFEST_KEY: &str = "root/Manifests/f/q/job-1/step-1/task-1/2024_sessionaction-1/h_output";
@@ -52,7 +52,8 @@ async fn job() -> MemoryStore {
 /// Finds a job's outputs and downloads them, as a worker or a user does.
 async fn fetch_outputs(store: &Arc<MemoryStore>, root: &Path, context: &Context) -> Result<(), Error> {
     let plain = Arc::clone(store) as Arc<dyn ObjectStore>;
-    let outputs = find_outputs(&plain, BUCKET, JOB_PREFIX, context).await?;
+    let wanted = FindOutputsRequest { store: plain, bucket: BUCKET.to_owned(), prefix: JOB_PREFIX.to_owned() };
+    let outputs = find_outputs(wanted, context).await?;
     assert_eq!(outputs.len(), 1);
     let asked = request(store, &[(root, &outputs[0].1)], ConflictResolution::Resume);
     download(asked, context).await.map(drop)

@@ -1,7 +1,7 @@
 //! Uploads that others have under way, and those that an earlier call of this machine left.
 
 use rusty_attachments::cache::uploads::{UploadPlace, UploadRecord, UploadRecords};
-use rusty_attachments::ops::abort_stale_uploads::abort_stale_uploads;
+use rusty_attachments::ops::abort_stale_uploads::{AbortStaleUploadsRequest, abort_stale_uploads};
 use rusty_attachments::store::MultipartUpload;
 
 use super::*;
@@ -159,7 +159,9 @@ async fn stale_uploads_are_those_that_get_no_parts() {
     }
     let stale = |older_than| {
         let store = Arc::clone(&store) as Arc<dyn ObjectStore>;
-        async move { abort_stale_uploads(store, (BUCKET, "root/Data"), older_than, &Context::new()).await.unwrap() }
+        let (bucket, cas_prefix) = (BUCKET.to_owned(), "root/Data".to_owned());
+        let request = AbortStaleUploadsRequest { store, bucket, cas_prefix, older_than };
+        async move { abort_stale_uploads(request, &Context::new()).await.unwrap() }
     };
     let dropped: Vec<String> = stale(day).await.into_iter().map(|upload| upload.id).collect();
     assert_eq!(dropped, [bare.id], "a part came a moment ago");

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
 use super::contents::{Contents, Wanted};
 use super::{FileId, Job};
 use crate::error::{Error, Result, S3Action};
@@ -12,7 +10,7 @@ use crate::fs::stage::StagedFile;
 use crate::hash::ContentHash;
 use crate::manifest::chunks::chunk_length;
 use crate::manifest::{Content, Manifest};
-use crate::ops::lanes::{self, Queue, Stop};
+use crate::ops::lanes::{Queue, Workers};
 use crate::settings::join_key;
 use crate::store::ObjectKey;
 use crate::transfer::PART_BYTES;
@@ -28,13 +26,12 @@ const IN_MEMORY_BYTES: u64 = 1024 * 1024;
 impl Job {
     pub(super) async fn fetch_all(self: &Arc<Self>, contents: Contents) -> Result<()> {
         let (small, large) = contents.partition(|id| self.is_small(id));
-        let stop = Arc::new(Stop::default());
-        let mut set = JoinSet::new();
-        let workers = self.downloader.limits.most_requests();
+        let mut workers = Workers::new(self);
+        let most = self.downloader.limits.most_requests();
         let fetch = |job: Arc<Self>, queue, wanted| job.fetch(queue, wanted);
-        lanes::spawn_in_queue(&mut set, &Queue::new(small), workers, (self, &stop), fetch);
-        lanes::spawn_in_queue(&mut set, &Queue::new(large), LARGE_AT_ONCE, (self, &stop), fetch);
-        lanes::finish(set).await
+        workers.spawn_in_queue(&Queue::new(small), most, fetch);
+        workers.spawn_in_queue(&Queue::new(large), LARGE_AT_ONCE, fetch);
+        workers.finish().await
     }
 
     /// Whether a file comes in one request.

@@ -1,12 +1,12 @@
 //! Files that are there already, beside what the manifest says about them.
 
-use std::fs::File;
 use std::io::Read;
 use std::time::SystemTime;
 
 use super::fetch::pieces;
 use super::{CANCELLED, DownloadRequest, FileId};
 use crate::error::Result;
+use crate::fs::File;
 use crate::fs::open::FileStamp;
 use crate::fs::target_root::TargetRoot;
 use crate::hash::{ContentHash, Hasher};

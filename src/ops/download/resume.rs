@@ -3,7 +3,6 @@
 //! Right is a file that has the manifest's size and contents. It is left alone but for its time, which becomes the manifest's: a
 //! later diff of the tree would list it as changed.
 
-use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 
 use super::conflicts::is_link;
@@ -12,6 +11,7 @@ use super::settled::Settled;
 use super::{CANCELLED, DownloadRequest, FileId, LOGGER};
 use crate::cache::{ByteRange, HashCache, HashRecord, HashRequest, Lookup};
 use crate::error::Result;
+use crate::fs::File;
 use crate::fs::open::FileStamp;
 use crate::fs::path_list::PathList;
 use crate::fs::target_root::TargetRoot;

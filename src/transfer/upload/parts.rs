@@ -30,6 +30,12 @@ const KEPT_FROM_BYTES: u64 = 64 * 1024 * 1024;
 /// How often an object is begun anew after its upload was ended by someone else.
 const MOST_BEGINNINGS: u32 = 3;
 
+/// What a part holds while it is sent.
+struct PartPermits {
+    _room: Room,
+    _request: RequestPermit,
+}
+
 /// An upload under way.
 struct Parts {
     multipart: MultipartUpload,
@@ -81,7 +87,7 @@ impl Uploader {
                     }
                 }
                 Err(error) => {
-                    if self.end_failed(upload, &parts.multipart, (&error, record.is_some())).await {
+                    if self.end_failed(upload, &parts.multipart, &error, record.is_some()).await {
                         forget(record).await;
                     }
                     return Err(error);
@@ -189,7 +195,12 @@ impl Uploader {
             } else {
                 let permit = self.or_cancelled(self.request()).await?;
                 let parts = Arc::clone(parts);
-                under_way.spawn(self.clone().send_part(parts, number, read.body, (room, permit)));
+                under_way.spawn(self.clone().send_part(
+                    parts,
+                    number,
+                    read.body,
+                    PartPermits { _room: room, _request: permit },
+                ));
             }
             while let Some(done) = under_way.try_join_next() {
                 sent.push(finished(done).unwrap_or_else(|| Err(cancelled()))?);
@@ -207,13 +218,7 @@ impl Uploader {
         Ok(sent)
     }
 
-    async fn send_part(
-        self,
-        parts: Arc<Parts>,
-        number: i32,
-        body: Bytes,
-        _held: (Room, RequestPermit),
-    ) -> Result<UploadedPart> {
+    async fn send_part(self, parts: Arc<Parts>, number: i32, body: Bytes, _held: PartPermits) -> Result<UploadedPart> {
         let length = body.len() as u64;
         let part = self.store.upload_part(&parts.multipart, number, body).await?;
         self.count(&parts, length);
@@ -255,7 +260,8 @@ impl Uploader {
         &self,
         upload: &ObjectUpload,
         multipart: &MultipartUpload,
-        (error, has_record): (&Error, bool),
+        error: &Error,
+        has_record: bool,
     ) -> bool {
         let is_outage = match error {
             Error::S3Client(_) => true,
@@ -327,7 +333,7 @@ fn read_part(
     mut hasher: Hasher,
 ) -> Result<ReadPart> {
     let mut buffer = buffers.take(usize::try_from(place.length).unwrap_or(usize::MAX));
-    read_and_hash(upload, opened, (buffer.as_mut(), place.offset), &mut hasher)?;
+    read_and_hash(upload, opened, buffer.as_mut(), place.offset, &mut hasher)?;
     let known = place.known.filter(|part| part.crc32.as_deref() == Some(&crc32_text(buffer.as_ref())));
     Ok(ReadPart { body: buffer.freeze(), hasher, known })
 }
