@@ -126,10 +126,6 @@ pub enum Error {
     #[error("{0}")]
     NotSupported(String),
 
-    /// A cache database can't be used and the caller asked for it by name.
-    #[error("{0}")]
-    Cache(String),
-
     /// Any other failure of job attachments; the reference's `AssetSyncError`.
     #[error("{0}")]
     Sync(String),
@@ -370,7 +366,6 @@ impl Error {
             Self::MisconfiguredInputs(text) => Self::MisconfiguredInputs(text.clone()),
             Self::MissingAssetRoot(text) => Self::MissingAssetRoot(text.clone()),
             Self::NotSupported(text) => Self::NotSupported(text.clone()),
-            Self::Cache(text) => Self::Cache(text.clone()),
             Self::Sync(text) => Self::Sync(text.clone()),
         }
     }

@@ -1,6 +1,6 @@
 //! Local caches: hashes of local files, objects that were seen in S3, and large uploads that were begun.
 //!
-//! A cache saves work; it never decides whether a job succeeds. [`HashCache`] and [`S3CheckCache`] therefore have no operation
+//! A cache saves work; it never decides whether a job succeeds. [`HashCache`] and [`s3_check_cache::S3CheckCache`] therefore have no operation
 //! that fails: whatever goes wrong with the file is reported once through `take_warnings`, a broken file is put aside, and
 //! lookups find nothing from then on. The files are the reference's (`SQLite`, its table names), so that both tools share them.
 
@@ -13,8 +13,6 @@ pub(crate) mod tolerant;
 pub(crate) mod uploads;
 
 pub(crate) use hash_cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup, StaleReason};
-pub(crate) use s3_check_cache::S3CheckCache;
-pub(crate) use uploads::UploadRecords;
 
 use std::path::PathBuf;
 

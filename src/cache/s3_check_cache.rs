@@ -8,12 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::types::ValueRef;
 
 use super::tolerant::TolerantDatabase;
-use crate::error::Result;
 
 /// The file's name without `.db`.
 pub(crate) const CACHE_NAME: &str = "s3_check_cache";
-/// The table's name.
-pub(crate) const TABLE_NAME: &str = "s3checkV1";
 const CREATE_TABLES: &str = "CREATE TABLE IF NOT EXISTS s3checkV1(s3_key text primary key, last_seen_time timestamp)";
 
 const DAY_SECONDS: f64 = 86_400.0;
@@ -33,14 +30,6 @@ impl S3CheckCache {
     #[must_use]
     pub(crate) fn open(folder: Option<&Path>) -> Self {
         Self { database: TolerantDatabase::open(folder, CACHE_NAME, CREATE_TABLES) }
-    }
-
-    /// Opens the cache and fails where it can't be used.
-    ///
-    /// # Errors
-    /// [`crate::Error::Cache`].
-    pub(crate) fn open_strict(folder: Option<&Path>) -> Result<Self> {
-        Ok(Self { database: TolerantDatabase::open_strict(folder, CACHE_NAME, CREATE_TABLES)? })
     }
 
     /// Which of the keys (`<bucket>/<key>`) were seen within the last 30 days, in the order of `keys`.
@@ -111,12 +100,6 @@ impl S3CheckCache {
     #[must_use]
     pub(crate) fn take_warnings(&self) -> Vec<String> {
         self.database.take_warnings()
-    }
-
-    /// The database's file, where a folder for it was known.
-    #[must_use]
-    pub(crate) fn file(&self) -> Option<&Path> {
-        self.database.file()
     }
 
     fn write<K: AsRef<str>>(

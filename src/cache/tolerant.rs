@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use super::db::{self, FileIdentity, Trouble};
-use crate::error::{Error, Result};
 
 /// A cache file behind a lock, with what has to be said about it.
 #[derive(Debug)]
@@ -48,20 +47,6 @@ impl TolerantDatabase {
     #[must_use]
     pub(crate) fn none(create_tables: &'static str) -> Self {
         Self { file: None, create_tables, state: Mutex::default() }
-    }
-
-    /// Opens the file and fails where that can't be done, for callers who asked for the cache by name.
-    ///
-    /// # Errors
-    /// [`Error::Cache`].
-    pub(crate) fn open_strict(folder: Option<&Path>, name: &str, create_tables: &'static str) -> Result<Self> {
-        let database = Self::open(folder, name, create_tables);
-        if database.is_usable() {
-            return Ok(database);
-        }
-        let file = database.file.as_deref().unwrap_or(Path::new(name));
-        let reasons = database.take_warnings().join(" ");
-        Err(Error::Cache(format!("Could not access cache file: {}: {reasons}", file.display())))
     }
 
     /// The database's file, where a folder for it was known.

@@ -142,15 +142,6 @@ impl OpenedFile {
         };
         Err(Error::SourceFile { path: path.to_path_buf(), problem })
     }
-
-    /// The file's stamp now.
-    ///
-    /// # Errors
-    /// [`Error::SourceFile`] where the system refuses.
-    pub(crate) fn stamp_now(&self, path: &Path) -> Result<FileStamp> {
-        let stat = rustix::fs::fstat(&self.file).map_err(|error| Error::source_file(path, &error.into()))?;
-        Ok(FileStamp::from_stat(&stat))
-    }
 }
 
 impl FileStamp {

@@ -119,12 +119,6 @@ impl TreeRoot {
         &self.path
     }
 
-    /// The root with all links resolved.
-    #[must_use]
-    pub(crate) fn resolved(&self) -> &Path {
-        &self.resolved
-    }
-
     /// The resolved path of a file that was seen, in WTF-8: the key of the hash cache.
     #[must_use]
     pub(crate) fn resolved_key(&self, path: &[u8], seen: &SeenFile) -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::distinct::DistinctPaths;
 use super::table::{FileTable, Manifest};
-use crate::path::{ManifestPath, compare_utf16};
+use crate::path::compare_utf16;
 
 /// How many paths are compared at once.
 const BATCH: u32 = 64;
@@ -124,11 +124,4 @@ pub(super) fn same_contents(left: &FileTable, left_row: usize, right: &FileTable
         _ => left.content(left_row) == right.content(right_row),
     };
     same && left.is_runnable(left_row) == right.is_runnable(right_row)
-}
-
-/// The path of a difference.
-#[must_use]
-pub(crate) fn path_of<'a>(difference: Difference, reference: &'a Manifest, compared: &'a Manifest) -> ManifestPath<'a> {
-    let side = if difference.status == FileStatus::Deleted { reference } else { compared };
-    side.files.path(difference.row as usize)
 }

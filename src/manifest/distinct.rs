@@ -6,7 +6,7 @@ use crate::threads;
 
 /// Where an entry stands: table and row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct DistinctRow {
     /// Which table.
     pub table: u32,
     /// Which row of it.
@@ -18,7 +18,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct DistinctPaths<'a> {
     tables: Vec<&'a FileTable>,
-    places: Vec<Place>,
+    places: Vec<DistinctRow>,
     /// An open-addressing hash table of [`Slot`]s.
     slots: Vec<u64>,
 }
@@ -106,7 +106,7 @@ impl<'a> DistinctPaths<'a> {
         while row < table.len() {
             while self.continues(expected, table, row) {
                 for (place, row) in self.places[expected..].iter_mut().zip(row..row + BATCH) {
-                    *place = Place { table: number, row: narrow(row) };
+                    *place = DistinctRow { table: number, row: narrow(row) };
                 }
                 (row, expected) = (row + BATCH, expected + BATCH);
             }
@@ -114,7 +114,7 @@ impl<'a> DistinctPaths<'a> {
                 && let Some(place) = self.places.get(expected)
                 && self.path(*place) == table.path(row)
             {
-                self.places[expected] = Place { table: number, row: narrow(row) };
+                self.places[expected] = DistinctRow { table: number, row: narrow(row) };
                 (row, expected) = (row + 1, expected + 1);
             }
             // Hashes first: they need no slots, and the looks at distant slots that follow don't wait for them.
@@ -127,7 +127,7 @@ impl<'a> DistinctPaths<'a> {
             std::hint::black_box(hashes.iter().fold(0, |all, hash| all | self.slots[start_of(*hash, mask)]));
             row = rows.end;
             for (hash, row) in hashes.iter().zip(rows) {
-                let known = self.insert(Place { table: number, row: narrow(row) }, *hash);
+                let known = self.insert(DistinctRow { table: number, row: narrow(row) }, *hash);
                 expected = known.map_or(usize::MAX, |position| position + 1);
             }
         }
@@ -139,7 +139,8 @@ impl<'a> DistinctPaths<'a> {
             return false;
         };
         let first = places[0];
-        let beside = |(number, place): (u32, &Place)| place.table == first.table && place.row == first.row + number;
+        let beside =
+            |(number, place): (u32, &DistinctRow)| place.table == first.table && place.row == first.row + number;
         row + BATCH <= table.len()
             && (0..).zip(places).all(beside)
             && table.has_paths_of(row..row + BATCH, self.tables[first.table as usize], first.row as usize)
@@ -147,13 +148,13 @@ impl<'a> DistinctPaths<'a> {
 
     /// Where the value of each distinct path stands, in the order of the paths' first entries.
     #[must_use]
-    pub(crate) fn places(&self) -> &[Place] {
+    pub(crate) fn places(&self) -> &[DistinctRow] {
         &self.places
     }
 
     /// Where the value of a path stands.
     #[must_use]
-    pub(crate) fn find(&self, path: ManifestPath<'_>) -> Option<Place> {
+    pub(crate) fn find(&self, path: ManifestPath<'_>) -> Option<DistinctRow> {
         self.position(path).map(|position| self.places[position])
     }
 
@@ -166,16 +167,16 @@ impl<'a> DistinctPaths<'a> {
 
     /// As [`Self::places`], and forgets the rest.
     #[must_use]
-    pub(crate) fn into_places(self) -> Vec<Place> {
+    pub(crate) fn into_places(self) -> Vec<DistinctRow> {
         self.places
     }
 
-    fn path(&self, place: Place) -> ManifestPath<'a> {
+    fn path(&self, place: DistinctRow) -> ManifestPath<'a> {
         self.tables[place.table as usize].path(place.row as usize)
     }
 
     /// Puts an entry in. Gives the position of its path where that was there already.
-    fn insert(&mut self, place: Place, hash: u64) -> Option<usize> {
+    fn insert(&mut self, place: DistinctRow, hash: u64) -> Option<usize> {
         let path = self.path(place);
         let at = self.slot_of(path, hash);
         if let Some(slot) = Slot::unpack(self.slots[at]) {

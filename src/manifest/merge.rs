@@ -1,6 +1,6 @@
 //! Putting manifests together.
 
-use super::distinct::{DistinctPaths, Place};
+use super::distinct::{DistinctPaths, DistinctRow};
 use super::table::{Directory, FileTable, Manifest};
 use crate::error::{Error, Result};
 use crate::path::ManifestPath;
@@ -70,12 +70,12 @@ fn check_alike(manifests: &[&Manifest]) -> Result<()> {
 }
 
 /// Entries of several tables as one table.
-fn gather(tables: &[&FileTable], places: &[Place]) -> FileTable {
+fn gather(tables: &[&FileTable], places: &[DistinctRow]) -> FileTable {
     let mut runs = Vec::new();
     let mut rest = places;
     while let Some(first) = rest.first() {
         // Entries that follow one another in a table are copied together: most do.
-        let follows = |(number, place): &(usize, &Place)| {
+        let follows = |(number, place): &(usize, &DistinctRow)| {
             place.table == first.table && place.row as usize == first.row as usize + *number
         };
         let run = rest.iter().enumerate().take_while(follows).count();
@@ -87,7 +87,11 @@ fn gather(tables: &[&FileTable], places: &[Place]) -> FileTable {
 }
 
 /// The directories of all manifests, without those that a file displaces; takes the files away that a directory displaces.
-fn merged_directories(manifests: &[&Manifest], files: &DistinctPaths<'_>, places: &mut Vec<Place>) -> Vec<Directory> {
+fn merged_directories(
+    manifests: &[&Manifest],
+    files: &DistinctPaths<'_>,
+    places: &mut Vec<DistinctRow>,
+) -> Vec<Directory> {
     let mut latest: std::collections::BTreeMap<&[u8], u32> = std::collections::BTreeMap::new();
     for (number, manifest) in (0..).zip(manifests) {
         latest.extend(manifest.directories.iter().map(|directory| (directory.path.as_ref(), number)));

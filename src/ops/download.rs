@@ -156,7 +156,7 @@ impl FileId {
     }
 }
 
-struct Job {
+struct DownloadJob {
     request: DownloadRequest,
     downloader: Downloader,
     roots: Vec<TargetRoot>,
@@ -201,7 +201,7 @@ async fn run(request: DownloadRequest, context: &Context) -> Result<DownloadRepo
         context: context.clone(),
         verify: options.verify,
     };
-    let job = Arc::new(Job {
+    let job = Arc::new(DownloadJob {
         written: Mutex::new(vec![PathList::new(); prepared.roots.len()]),
         found_later: Mutex::default(),
         looks: LooksUnderWay::default(),

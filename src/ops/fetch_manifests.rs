@@ -10,7 +10,7 @@ use crate::manifest::{self, Manifest};
 use crate::store::dates::parse_time;
 use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
 use crate::transfer::context::{Context, LogLevel};
-use crate::transfer::document::{Document, fetch_document};
+use crate::transfer::in_memory::{ObjectInMemory, fetch_into_memory};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::tasks::blocking;
 
@@ -132,11 +132,11 @@ impl FetchJob {
     }
 
     async fn fetch_once(&self, object: &ObjectKey) -> Result<FetchedManifest> {
-        let document = fetch_document(self.store.as_ref(), &self.limits, &self.context, object).await?;
-        let fetched = if document.text.len() <= DECODED_AT_ONCE_BYTES {
-            read(&document)?
+        let fetched_object = fetch_into_memory(self.store.as_ref(), &self.limits, &self.context, object).await?;
+        let fetched = if fetched_object.text.len() <= DECODED_AT_ONCE_BYTES {
+            read(&fetched_object)?
         } else {
-            blocking(move || read(&document)).await?
+            blocking(move || read(&fetched_object)).await?
         };
         // Some gateways leave the time out. Manifests are merged by it, and their keys have one too.
         Ok(FetchedManifest { last_modified: fetched.last_modified.or_else(|| time_in(&object.key)), ..fetched })
@@ -163,11 +163,11 @@ fn time_in(key: &str) -> Option<SystemTime> {
     parse_time(folder.split('_').next()?)
 }
 
-fn read(document: &Document) -> Result<FetchedManifest> {
-    let manifest = manifest::decode(&document.text)?;
+fn read(object: &ObjectInMemory) -> Result<FetchedManifest> {
+    let manifest = manifest::decode(&object.text)?;
     Ok(FetchedManifest {
-        asset_root: asset_root(&document.info)?,
-        last_modified: document.info.last_modified,
+        asset_root: asset_root(&object.info)?,
+        last_modified: object.info.last_modified,
         manifest: Arc::new(manifest),
     })
 }

@@ -57,7 +57,7 @@ pub(crate) fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> R
     target.make_directory(ManifestPath::from_wtf8(DATA.as_bytes()))?;
     let planned = plan(&request.manifest)?;
     let root = open_root(&request.root, request.links, context.goes_on(CANCELLED))?;
-    let job = Job {
+    let job = SnapshotJob {
         source: ManifestSource::new(root, &request.manifest),
         algorithm: request.manifest.hash_algorithm.to_string(),
         target,
@@ -79,7 +79,7 @@ pub(crate) fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> R
     staged.commit_over()
 }
 
-struct Job<'a> {
+struct SnapshotJob<'a> {
     source: ManifestSource,
     algorithm: String,
     target: TargetRoot,
@@ -89,7 +89,7 @@ struct Job<'a> {
     uncopied: Mutex<Vec<Error>>,
 }
 
-impl Job<'_> {
+impl SnapshotJob<'_> {
     fn one(&self, planned: &Planned, buffer: &mut Vec<u8>) -> Result<()> {
         self.context.check_cancelled(CANCELLED)?;
         match self.copy(planned, buffer) {

@@ -17,9 +17,7 @@ use crate::error::{Error, Result};
 use crate::hash::{ContentHash, hash_bytes};
 use crate::path::PathFormat;
 
-pub(crate) use dynamic::{
-    Root, convert_directory, generate_dynamic_path_mapping, local_destination, unique_directory_name,
-};
+pub(crate) use dynamic::{convert_directory, generate_dynamic_path_mapping, local_destination, unique_directory_name};
 pub(crate) use openjd::rules_from_json;
 pub use profiles::StorageProfile;
 pub(crate) use profiles::{FileSystemLocation, generate_path_mapping_rules};

@@ -28,7 +28,7 @@ fn read(text: &str) -> Result<Vec<PathMappingRule>, String> {
             if let Some(version) = version.filter(|version| version != VERSION) {
                 return Err(format!("version {version} is not supported"));
             }
-            serde_json::from_str::<Document>(text).map_err(fail)?.path_mapping_rules
+            serde_json::from_str::<RulesDocument>(text).map_err(fail)?.path_mapping_rules
         }
         _ => serde_json::from_str(text).map(|IgnoredAny| None).map_err(fail)?,
     };
@@ -43,7 +43,7 @@ struct Version {
 }
 
 #[derive(serde::Deserialize)]
-struct Document {
+struct RulesDocument {
     path_mapping_rules: Option<Vec<Rule>>,
 }
 

@@ -22,7 +22,6 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::NonValidInput(_) => named(py, "NonValidInputError", &text)?,
         Error::MisconfiguredInputs(_) => named(py, "MisconfiguredInputsError", &text)?,
         Error::MissingAssetRoot(_) => named(py, "MissingAssetRootError", &text)?,
-        Error::Cache(_) => named(py, "JobAttachmentsError", &text)?,
         Error::SourceFile { path, problem } => source_file_error(py, &text, problem.os_error(), path)?,
         Error::Integrity(_) | Error::Sync(_) | Error::Configuration(_) => named(py, "AssetSyncError", &text)?,
         Error::Io { action, path, source } if *action == CREATE_DOWNLOAD_DIRECTORY => {

@@ -78,12 +78,6 @@ impl Context {
         self
     }
 
-    /// The same cancellation and log, with counters of its own: for a second stage of one call.
-    #[must_use]
-    pub(crate) fn with_new_progress(&self) -> Self {
-        Self { progress: Arc::default(), ..self.clone() }
-    }
-
     /// Says something. The text is made only if somebody listens at that level.
     pub(crate) fn log(&self, level: LogLevel, logger: &'static str, message: impl FnOnce() -> String) {
         if let Some((threshold, sink)) = &self.log

@@ -2,8 +2,8 @@
 
 pub(crate) mod buffers;
 pub(crate) mod context;
-pub(crate) mod document;
 pub(crate) mod download;
+pub(crate) mod in_memory;
 pub(crate) mod limits;
 pub(crate) mod once_per_key;
 mod process;

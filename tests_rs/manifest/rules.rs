@@ -1,6 +1,7 @@
 //! What is refused, with which words; and hostile input (F20).
 
-use rusty_attachments::manifest::{LONGEST_PATH_BYTES, check_strictly, decode, encode};
+use rusty_attachments::manifest::v2025::LONGEST_PATH_BYTES;
+use rusty_attachments::manifest::{check_strictly, decode, encode};
 
 fn error(text: &[u8]) -> String {
     decode(text).unwrap_err().to_string()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::contents::{Contents, Wanted};
-use super::{FileId, Job};
+use super::{DownloadJob, FileId};
 use crate::error::{Error, Result, S3Action};
 use crate::fs::stage::StagedFile;
 use crate::hash::ContentHash;
@@ -23,7 +23,7 @@ const LARGE_AT_ONCE: usize = 3;
 /// cache.
 const IN_MEMORY_BYTES: u64 = 1024 * 1024;
 
-impl Job {
+impl DownloadJob {
     pub(super) async fn fetch_all(self: &Arc<Self>, contents: Contents) -> Result<()> {
         let (small, large) = contents.partition(|id| self.is_small(id));
         let mut workers = Workers::new(self);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::conflicts::is_link;
 use super::place::next_free_copy;
 use super::settled::{Naming, unknown_resolution};
-use super::{CANCELLED, ConflictResolution, DownloadReport, FileId, Job, Permissions, lock};
+use super::{CANCELLED, ConflictResolution, DownloadJob, DownloadReport, FileId, Permissions, lock};
 use crate::error::{Error, Result};
 use crate::fs::path_list::PathList;
 use crate::fs::permissions;
@@ -16,7 +16,7 @@ use crate::fs::target_root::TargetRoot;
 use crate::manifest::Content;
 use crate::path::{ManifestPath, os_string_from_wtf8, wtf8_from_os_str};
 
-impl Job {
+impl DownloadJob {
     pub(super) fn finish(&self) -> Result<DownloadReport> {
         let _work = self.downloader.context.progress.local_work();
         for (number, (root, download)) in (0_u32..).zip(self.roots.iter().zip(&self.request.roots)) {

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::contents::Wanted;
 use super::present::{BUFFER_BYTES, Present};
-use super::{ConflictResolution, FileId, Job, LOGGER, lock};
+use super::{ConflictResolution, DownloadJob, FileId, LOGGER, lock};
 use crate::error::Result;
 use crate::fs::open::FileStamp;
 use crate::transfer::context::LogLevel;
@@ -14,7 +14,7 @@ use crate::transfer::download::look_again::LookAgain;
 /// Clocks of a file server and its clients differ by so much at the most, mostly.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
 
-impl Job {
+impl DownloadJob {
     /// What is asked right before the requests for a content, after all waits. Files that have come since the first look are in
     /// the way of SKIP, and of RESUME if they are right. The other resolutions write a file of their own whatever is there.
     pub(super) fn look_again(self: &Arc<Self>, wanted: &Wanted) -> Option<LookAgain> {

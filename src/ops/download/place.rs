@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::settled::{Naming, unknown_resolution};
-use super::{CANCELLED, ConflictResolution, FileId, Job, LOGGER, lock};
+use super::{CANCELLED, ConflictResolution, DownloadJob, FileId, LOGGER, lock};
 use crate::error::{Error, Result};
 use crate::fs::permissions::{self, Applied};
 use crate::fs::stage::{Committed, StagedFile};
@@ -19,7 +19,7 @@ pub(super) struct DoneWithout {
     execute_bits: LogOnce,
 }
 
-impl Job {
+impl DownloadJob {
     /// Writes contents that are in memory to all files that want them.
     pub(super) fn place_pieces(&self, files: &[FileId], pieces: &[Bytes]) -> Result<()> {
         let _work = self.downloader.context.progress.local_work();

@@ -186,7 +186,7 @@ impl Uploader {
             let room = self.or_cancelled(self.limits.bytes(length)).await?;
             let (job, file, buffers) = (upload.clone(), Arc::clone(&opened), self.buffers.clone());
             let known = parts.known.get(&number).filter(|part| part.size_bytes == length).cloned();
-            let place = Place { offset, length, known };
+            let place = PartRange { offset, length, known };
             let read = blocking(move || read_part(&job, &file, &buffers, place, hasher)).await?;
             hasher = read.hasher;
             if let Some(part) = read.known {
@@ -310,7 +310,7 @@ fn may_begin_anew(error: &Error, is_earlier: bool) -> bool {
 }
 
 /// Which bytes of an object are a part.
-struct Place {
+struct PartRange {
     offset: u64,
     length: u64,
     /// The part that S3 has in this place.
@@ -329,7 +329,7 @@ fn read_part(
     upload: &ObjectUpload,
     opened: &OpenedFile,
     buffers: &Buffers,
-    place: Place,
+    place: PartRange,
     mut hasher: Hasher,
 ) -> Result<ReadPart> {
     let mut buffer = buffers.take(usize::try_from(place.length).unwrap_or(usize::MAX));

@@ -19,7 +19,7 @@ const UNKNOWN_LENGTH_BYTES: u64 = 1024 * 1024;
 
 /// An object in memory, and the room that it takes there until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Document {
+pub(crate) struct ObjectInMemory {
     /// What S3 says of it.
     pub info: ObjectInfo,
     /// Its bytes.
@@ -33,12 +33,12 @@ pub(crate) struct Document {
 /// # Errors
 /// The store's, as `downloading binary file`; after [`ATTEMPTS`] broken bodies, the last one's; [`Error::Sync`] for a body that is
 /// longer than any manifest.
-pub(crate) async fn fetch_document(
+pub(crate) async fn fetch_into_memory(
     store: &dyn ObjectStore,
     limits: &Limits,
     context: &Context,
     object: &ObjectKey,
-) -> Result<Document> {
+) -> Result<ObjectInMemory> {
     let mut attempt = 0;
     loop {
         match fetch_once(store, limits, object).await {
@@ -52,7 +52,7 @@ pub(crate) async fn fetch_document(
     }
 }
 
-async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey) -> Result<Document> {
+async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey) -> Result<ObjectInMemory> {
     let too_long = |length: u64| {
         let url = object.url();
         Error::Sync(format!("{url} has {length} bytes or more: no manifest has more than {MOST_BYTES}"))
@@ -81,7 +81,7 @@ async fn fetch_once(store: &dyn ObjectStore, limits: &Limits, object: &ObjectKey
         }
     }
     let Some(length) = body.length_bytes.filter(|length| *length != text.len() as u64) else {
-        return Ok(Document { info: body.info, text, room });
+        return Ok(ObjectInMemory { info: body.info, text, room });
     };
     let details = format!("the body ended after {} of {length} bytes", text.len());
     Err(S3ClientError::new(S3Action::DownloadingBinaryFile, &object.bucket, &object.key, details).into())
