@@ -102,8 +102,8 @@ pub use api::{
 };
 pub use api::{Change, Entry, files_below, session_path_mapping};
 pub use error::{
-    ConfigurationError, Error, IntegrityError, Result, S3Action, S3ClientError, S3ServiceError, ServiceReply,
-    SourceProblem,
+    ConfigurationError, Error, IntegrityError, PathProblem, Result, S3Action, S3ClientError, S3ServiceError,
+    ServiceReply, SourceProblem,
 };
 #[cfg(feature = "s3")]
 pub use fs::collect::SymlinkPolicy;
@@ -117,7 +117,7 @@ pub use ops::download::{ConflictResolution, DownloadOptions, Duplicates, Permiss
 pub use ops::hash_files::HashReason;
 #[cfg(feature = "s3")]
 pub use ops::upload_assets::UploadOptions;
-pub use path::{ManifestPath, PathFormat, PathProblem};
+pub use path::{ManifestPath, PathFormat};
 pub use path_mapping::{PathMappingRule, PathMappingRuleApplier, StorageProfile};
 pub use settings::JobAttachmentS3Settings;
 #[cfg(feature = "s3")]

@@ -9,7 +9,7 @@ use crate::fs::open::LinkPolicy;
 use crate::fs::path_list::PathList;
 use crate::hash::ContentHash;
 use crate::ops::hash_files::{self, HashReason};
-use crate::ops::survey::{self, SurveyRequest};
+use crate::ops::survey::{SurveyRequest, survey_files};
 use crate::path::path_from_wtf8;
 use crate::transfer::tasks::blocking;
 
@@ -67,7 +67,7 @@ pub fn hash_files(request: HashFilesRequest) -> Operation<Vec<HashedFile>> {
             request.files.iter().for_each(|path| files.push_os(path.as_os_str()));
             let survey =
                 SurveyRequest { root: &request.root, files: &files, links: LinkPolicy::Follow, may_vanish: false };
-            let survey = survey::run(&survey, &context)?;
+            let survey = survey_files(&survey, &context)?;
             totals.set(survey.files.len() as u64, survey.total_bytes());
             let cache = open_cache(&request.cache);
             let request = hash_files::HashFilesRequest {
@@ -77,7 +77,7 @@ pub fn hash_files(request: HashFilesRequest) -> Operation<Vec<HashedFile>> {
                 read_cache: true,
                 chunk_bytes: None,
             };
-            let hashed = hash_files::run(&request, &context)?;
+            let hashed = hash_files::hash_files(&request, &context)?;
             let with_path = survey.files.iter().map(path_from_wtf8).zip(hashed);
             let one = |(path, file): (PathBuf, hash_files::HashedFile)| {
                 let hash = file.hashes.into_iter().next()?;

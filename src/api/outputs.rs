@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Client;
 use super::operation::Operation;
 use crate::manifest::Manifest;
-use crate::ops::list_outputs::find_outputs;
+use crate::ops::list_outputs::{FindOutputsRequest, find_outputs};
 use crate::path::path_from_wtf8;
 use crate::settings::{JobAttachmentS3Settings, MANIFESTS_FOLDER, join_key};
 use crate::store::ObjectStore;
@@ -76,7 +76,9 @@ impl Client {
     pub fn outputs(&self, request: OutputsRequest) -> Operation<Vec<RootOutputs>> {
         let store: Arc<dyn ObjectStore> = Arc::clone(&self.store) as _;
         Operation::new(async move |context, _| {
-            let found = find_outputs(&store, &request.settings.bucket, &request.prefix(), &context).await?;
+            let prefix = request.prefix();
+            let request = FindOutputsRequest { store, bucket: request.settings.bucket, prefix };
+            let found = find_outputs(request, &context).await?;
             Ok(found
                 .into_iter()
                 .map(|(root, manifest)| RootOutputs { root: path_from_wtf8(&root), manifest })

@@ -10,14 +10,15 @@ use super::operation::{Operation, Totals};
 use crate::cache::HashCache;
 use crate::error::{Error, Result};
 use crate::fs::collect::SymlinkPolicy;
-use crate::fs::glob::{GlobRequest, Selection, glob, normalised};
+use crate::fs::glob::{GlobRequest, glob, normalised};
 use crate::fs::open::LinkPolicy;
+use crate::glob::Selection;
 use crate::manifest::Manifest;
-use crate::ops::build_manifest;
-use crate::ops::collect_tree::{self, CollectTreeRequest};
-use crate::ops::diff_tree;
-use crate::ops::hash_files::{CANCELLED, HashReason};
-use crate::ops::survey::{self, Survey, SurveyRequest};
+use crate::ops::build_manifest::{BuildManifestRequest, build_manifest};
+use crate::ops::collect_tree::{CollectTreeRequest, collect_tree};
+use crate::ops::diff_tree::{DiffTreeRequest, diff_tree};
+use crate::ops::hash_files::HashReason;
+use crate::ops::survey::{CANCELLED, Survey, SurveyRequest, survey_files};
 use crate::transfer::context::Context;
 use crate::transfer::tasks::blocking;
 
@@ -120,11 +121,13 @@ fn run(request: &SnapshotRequest, cache: &HashCache, totals: &Totals, context: &
     let root = std::path::absolute(&request.root).map_err(|error| Error::io("find directory", &request.root, error))?;
     let mut survey = look(&normalised(&root), request, context)?;
     if let Some(earlier) = &request.changed_since {
-        let changed: Vec<usize> = diff_tree::run(&survey, earlier).changed.iter().map(|(index, _)| *index).collect();
+        let diff = diff_tree(&DiffTreeRequest { survey: &survey, manifest: earlier }, context)?;
+        let changed: Vec<usize> = diff.changed.iter().map(|(index, _)| *index).collect();
         survey = survey.select(&changed)?;
     }
     totals.set(survey.files.len() as u64, survey.total_bytes());
-    let built = build_manifest::run(&survey, cache, true, context)?;
+    let request = BuildManifestRequest { survey: &survey, earlier: None, cache, update_cache: true };
+    let built = build_manifest(&request, context)?;
     Ok(SnapshotReport { manifest: Arc::new(built.manifest), hashed: built.hashed })
 }
 
@@ -133,7 +136,7 @@ fn look(root: &Path, request: &SnapshotRequest, context: &Context) -> Result<Sur
         .map(|patterns| patterns.iter().map(|pattern| pattern.clone().into_bytes()).collect::<Vec<_>>());
     if let Some(policy) = request.symlinks {
         let selection = Selection::new(&include, &exclude)?;
-        return collect_tree::run(&CollectTreeRequest { root, selection: &selection, policy }, context);
+        return collect_tree(&CollectTreeRequest { root, selection: &selection, policy }, context);
     }
     let is_cancelled = || context.cancel.is_cancelled();
     let request = GlobRequest { root, include: &include, exclude: &exclude, is_cancelled: &is_cancelled };
@@ -144,5 +147,5 @@ fn look(root: &Path, request: &SnapshotRequest, context: &Context) -> Result<Sur
         return Err(Error::InvalidArgument(format!("A pattern leads out of the root {root}: to {outside}")));
     }
     let request = SurveyRequest { root, files: &found.files, links: LinkPolicy::Follow, may_vanish: true };
-    survey::run(&request, context)
+    survey_files(&request, context)
 }

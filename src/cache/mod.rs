@@ -13,6 +13,8 @@ pub(crate) mod tolerant;
 pub(crate) mod uploads;
 
 pub(crate) use hash_cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup, StaleReason};
+pub(crate) use s3_check_cache::S3CheckCache;
+pub(crate) use uploads::UploadRecords;
 
 use std::path::PathBuf;
 
