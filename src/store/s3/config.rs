@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
+use super::environment::Environment;
 use super::errors::{Messages, OutageClassifier, Signals};
 use super::http::Clients;
 use super::identity::{Identity, IdentityProvider};
 use super::redirect::Redirects;
-use super::settings::{self, Environment, Origin, Resolved, S3Settings};
+use super::settings::{self, Origin, Resolved, S3Settings};
 use super::traffic::{Gate, GatedClient, Link, Route};
 use super::{S3Options, S3Store};
 use crate::error::{Error, Result};

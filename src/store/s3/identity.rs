@@ -7,8 +7,9 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
+use super::environment::{Environment, variable};
 use super::explain::plain_text;
-use super::settings::{Environment, Keys, Origin, variable};
+use super::settings::{Keys, Origin};
 use crate::error::ConfigurationError;
 use crate::store::credentials::CredentialSource;
 

@@ -3,6 +3,7 @@
 mod body;
 mod config;
 mod endpoint;
+mod environment;
 mod errors;
 mod explain;
 mod http;

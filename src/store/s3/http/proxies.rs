@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::error::{ConfigurationError, Result};
-use crate::store::s3::settings::Environment;
+use crate::store::s3::environment::Environment;
 
 /// Where credentials of an instance or a container are: addresses of this host alone, which no proxy can reach.
 const HOST_ADDRESSES: [&str; 5] =

@@ -3,11 +3,11 @@
 //! The SDK decides too, but in another order, and names mistakes badly or not at all the second time. It gets only what
 //! has been decided here.
 
-use super::environment::{Environment, variable};
 use super::ini::{Section, Value};
 use super::profiles::Profiles;
 use super::render::SdkProfile;
 use crate::error::{ConfigurationError, Result};
+use crate::store::s3::environment::{Environment, variable};
 
 /// Where credentials come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

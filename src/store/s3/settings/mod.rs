@@ -4,7 +4,6 @@
 //! profile with what it needs to fetch credentials.
 
 mod credentials;
-mod environment;
 mod ini;
 mod profiles;
 mod render;
@@ -16,12 +15,12 @@ use std::path::PathBuf;
 
 pub(super) use credentials::{Keys, Origin};
 use credentials::{Search, text};
-pub(super) use environment::{Environment, variable};
 use ini::{Section, Value};
 use profiles::Profiles;
 use render::SdkProfile;
 
 use super::S3Options;
+use super::environment::{Environment, variable};
 use super::http::{Proxies, Trust};
 use crate::error::{ConfigurationError, Result};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::environment::Environment;
 use super::ini::{self, Section};
 use crate::error::{ConfigurationError, Result};
+use crate::store::s3::environment::Environment;
 
 /// What both files say, merged as botocore merges them.
 #[derive(Debug, Default)]
