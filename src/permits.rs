@@ -1,6 +1,6 @@
 //! Permits whose number can change while some are taken: for requests, objects and calls under way.
 
-use crate::sync::{Arc, Mutex, MutexGuard, OwnedSemaphorePermit, PoisonError, Semaphore};
+use crate::sync::{Arc, Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 /// A number of permits, given out in the order in which they were asked for. Clones share them.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ impl Permits {
     }
 
     fn lock(&self) -> MutexGuard<'_, Size> {
-        self.0.size.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.size.lock()
     }
 }
 

@@ -1,8 +1,8 @@
 //! A cache's database for callers who speak SQL, behind the Python cache classes.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ToSql};
 
@@ -102,7 +102,7 @@ impl SharedConnection {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -18,8 +18,8 @@ mod write;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rusqlite::TransactionBehavior;
 
 use self::look_up::look_up;
@@ -71,7 +71,7 @@ impl HashCache {
     /// The folders of the caches that this process has opened, the last 64 of them: a hash at hand may have come from each.
     #[must_use]
     pub(crate) fn opened_folders() -> Vec<PathBuf> {
-        OPENED.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        OPENED.lock().iter().cloned().collect()
     }
 
     /// Whether lookups can find anything.
@@ -142,7 +142,7 @@ static OPENED: Mutex<VecDeque<PathBuf>> = Mutex::new(VecDeque::new());
 const MOST_OPENED: usize = 64;
 
 fn note_opened(folder: &Path) {
-    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut opened = OPENED.lock();
     if let Some(at) = opened.iter().position(|known| known == folder) {
         opened.remove(at);
     } else if opened.len() >= MOST_OPENED {

@@ -1,8 +1,8 @@
 //! A database whose failures cost nothing but the work it would have saved.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 
 use super::db::{self, FileIdentity, Trouble};
@@ -117,7 +117,7 @@ impl TolerantDatabase {
 
     /// A panic of another thread leaves the connection as usable as it was: transactions roll back when they are dropped.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -6,9 +6,9 @@
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -55,7 +55,7 @@ impl Writer {
     fn this_process() -> Self {
         static KNOWN: Mutex<Option<Writer>> = Mutex::new(None);
         let process = std::process::id();
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = KNOWN.lock();
         match *known {
             Some(writer) if writer.process == process => writer,
             _ => *known.insert(Self { world: world(), process, started: started(process).unwrap_or(0) }),

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 
 use super::calls::{self, means_cannot, sync_if_possible};
@@ -124,17 +124,13 @@ impl StagedFile {
 
     /// Waits until no other thread writes.
     pub(crate) fn turn_to_write(&self) -> WriteTurn<'_> {
-        WriteTurn { staged: self, _turn: self.writing.lock().unwrap_or_else(PoisonError::into_inner) }
+        WriteTurn { staged: self, _turn: self.writing.lock() }
     }
 
     /// The right to write, unless another thread has it.
     #[must_use]
     pub(crate) fn try_turn_to_write(&self) -> Option<WriteTurn<'_>> {
-        match self.writing.try_lock() {
-            Ok(turn) => Some(WriteTurn { staged: self, _turn: turn }),
-            Err(TryLockError::Poisoned(turn)) => Some(WriteTurn { staged: self, _turn: turn.into_inner() }),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        self.writing.try_lock().map(|turn| WriteTurn { staged: self, _turn: turn })
     }
 
     /// The open file: for cloning, permissions and reading back.

@@ -7,9 +7,10 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -238,7 +239,7 @@ impl TargetRoot {
 
     fn is_first_sweep(&self, relative: &Path) -> bool {
         let key = crate::hash::quick_hash(relative.as_os_str().as_bytes());
-        self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
+        self.swept.lock().insert(key)
     }
 
     fn open_directory(&self, relative: &Path, shown: ManifestPath<'_>) -> Result<Arc<Directory>> {
@@ -287,8 +288,8 @@ impl TargetRoot {
             .map_err(|error| directory_error(error, &full, shown))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Arc<Directory>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<Directory>>> {
+        self.open.lock()
     }
 }
 

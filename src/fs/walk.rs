@@ -6,9 +6,9 @@
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkBuilder, WalkState};
+use parking_lot::Mutex;
 
 use super::path_list::PathList;
 use crate::error::{Error, Result};
@@ -78,7 +78,7 @@ pub(crate) fn walk(request: &WalkRequest<'_>) -> Result<Walked> {
         0 => walk_alone(&builder, &shared),
         threads => builder.threads(threads).build_parallel().visit(&mut &shared),
     }
-    let (found, error) = shared.outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (found, error) = shared.outcome.into_inner();
     error.map_or(Ok(found), Err)
 }
 
@@ -199,7 +199,7 @@ impl Visitor<'_> {
 
 impl Drop for Visitor<'_> {
     fn drop(&mut self) {
-        let mut outcome = self.shared.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = self.shared.outcome.lock();
         let (all, first_error) = &mut *outcome;
         for (all, own) in [
             (&mut all.files, &self.walked.files),

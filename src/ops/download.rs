@@ -17,7 +17,7 @@ mod resume;
 mod settled;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::cache::HashCache;
@@ -34,6 +34,7 @@ use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::tasks::blocking;
 use absolute::Scope;
 use contents::Contents;
+use parking_lot::Mutex;
 
 const CANCELLED: &str = "File download cancelled.";
 const LOGGER: &str = "download";
@@ -258,8 +259,4 @@ fn prepare(mut request: DownloadRequest, context: &Context) -> Result<Prepared> 
     settled.count_skipped(&request, context);
     let contents = Contents::of(&request, &settled);
     Ok(Prepared { request, roots, given, settled, contents })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! Fetching many manifests from S3, several at a time, each in one request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::lanes::{Queue, Workers};
@@ -13,6 +13,7 @@ use crate::transfer::context::{Context, LogLevel};
 use crate::transfer::in_memory::{ObjectInMemory, fetch_into_memory};
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::tasks::blocking;
+use parking_lot::Mutex;
 
 /// Longer manifests are decoded on a thread that may be busy for a while.
 const DECODED_AT_ONCE_BYTES: usize = 256 * 1024;
@@ -87,7 +88,7 @@ pub(crate) async fn fetch_manifests(request: FetchManifestsRequest, context: &Co
         }
     });
     workers.finish().await?;
-    let fetched = std::mem::take(&mut *job.fetched.lock().unwrap_or_else(PoisonError::into_inner));
+    let fetched = std::mem::take(&mut *job.fetched.lock());
     // Callers go by the order of the keys: a list with a gap must not become a shorter one.
     let all: Option<Vec<FetchedManifest>> = fetched.into_iter().collect();
     all.ok_or_else(|| Error::Sync("a manifest was not fetched".to_owned()))
@@ -127,7 +128,7 @@ impl FetchJob {
             outcome = self.fetch_once(&object).await;
         }
         let fetched = outcome.map_err(|error| self.explain(error, &object))?;
-        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(fetched);
+        self.fetched.lock()[index] = Some(fetched);
         Ok(())
     }
 

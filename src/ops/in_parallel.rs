@@ -1,12 +1,11 @@
 //! Blocking work on many things, on as many threads as serve.
 
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 use crate::threads::helper;
+use parking_lot::Mutex;
 
 /// How many things a thread takes at a time, at most: enough to make the taking cheap, few enough to end together.
 const MOST_AT_ONCE: usize = 64;
@@ -102,7 +101,7 @@ pub(crate) fn map_on<'items, I: Sync, S, T: Send>(
                     Ok(result) => results.push((index, result)),
                     Err(error) => {
                         has_failed.store(true, Ordering::Relaxed);
-                        let mut first = first_error.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut first = first_error.lock();
                         if first.as_ref().is_none_or(|(earlier, _)| index < *earlier) {
                             *first = Some((index, error));
                         }
@@ -127,7 +126,7 @@ pub(crate) fn map_on<'items, I: Sync, S, T: Send>(
         }
     });
     let done = items.iter().zip(all).filter_map(|(item, result)| Some((item, result?))).collect();
-    let error = first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map(|(_, error)| error);
+    let error = first_error.into_inner().map(|(_, error)| error);
     Mapped { done, error }
 }
 

@@ -4,7 +4,6 @@
 //! gets its name only if it is what the manifest says.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use super::hash_files::{changed_files, forget};
 use super::in_parallel;
@@ -20,6 +19,7 @@ use crate::path::ManifestPath;
 use crate::settings::join_key;
 use crate::transfer::context::{Context, LogOnce};
 use crate::transfer::upload::OpenSource;
+use parking_lot::Mutex;
 
 const CANCELLED: &str = "File snapshot cancelled.";
 const READ_BYTES: usize = 1024 * 1024;
@@ -66,7 +66,7 @@ pub(crate) fn snapshot_assets(request: &SnapshotRequest, context: &Context) -> R
         uncopied: Mutex::default(),
     };
     let copied = in_parallel::map(&planned, Vec::new, |buffer, planned| job.one(planned, buffer)).all();
-    let uncopied = job.uncopied.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let uncopied = job.uncopied.into_inner();
     forget(&request.hash_caches, &changed_files(&uncopied), context);
     copied?;
     if let Some(error) = one_error(uncopied, "copied") {
@@ -99,7 +99,7 @@ impl SnapshotJob<'_> {
                 Ok(())
             }
             Err(error @ (Error::SourceFile { .. } | Error::PathOutsideRoot { .. })) => {
-                self.uncopied.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                self.uncopied.lock().push(error);
                 Ok(())
             }
             Err(error) => Err(error),

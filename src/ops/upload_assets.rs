@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 mod cached;
 mod listing;
 mod plan;
@@ -159,7 +160,7 @@ async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> 
     let outcome = job.run(planned).await;
     job.flush_cache(true).await;
     tell_notices(request.store.as_ref(), context);
-    let unsent = std::mem::take(&mut *lock(&job.unsent));
+    let unsent = std::mem::take(&mut *job.unsent.lock());
     let (changed, caches, context) = (changed_files(&unsent), request.options.hash_caches.clone(), context.clone());
     blocking(move || forget(&caches, &changed, &context)).await;
     outcome?;
@@ -217,7 +218,7 @@ impl Job {
         };
         let has_failed = sent.as_ref().is_err_and(|error| !error.is_cancelled());
         if has_failed && self.request.check_cache.is_some() {
-            lock(&self.missed).push(cache_key(&object));
+            self.missed.lock().push(cache_key(&object));
         }
         match sent {
             Ok(sent) => {
@@ -226,7 +227,7 @@ impl Job {
                 Ok(())
             }
             Err(error @ (Error::SourceFile { .. } | Error::PathOutsideRoot { .. })) => {
-                lock(&self.unsent).push(error);
+                self.unsent.lock().push(error);
                 Ok(())
             }
             Err(error) => Err(self.explain(error, planned.index)),
@@ -353,10 +354,6 @@ fn seen_in_cache(path: &str, object: &ObjectKey) -> String {
 
 fn cache_key(object: &ObjectKey) -> String {
     join_key(&[&object.bucket, &object.key])
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The files of a manifest below their root.

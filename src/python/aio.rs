@@ -5,8 +5,9 @@
 //! which operations have something to deal with.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -39,33 +40,33 @@ impl WakeupSocket {
     /// The descriptor that becomes readable once an operation has something to deal with.
     fn fileno(&self) -> PyResult<i32> {
         let closed = || PyValueError::new_err("The wakeup socket is closed.");
-        lock(&self.0.ends).as_ref().map(pair::descriptor).ok_or_else(closed)
+        self.0.ends.lock().as_ref().map(pair::descriptor).ok_or_else(closed)
     }
 
     /// The numbers of the operations that have something to deal with since the last time.
     fn take_ready(&self) -> Vec<u64> {
         // The socket first: an operation that becomes ready in between is taken too, and its byte wakes the loop for nothing.
-        if let Some(ends) = &*lock(&self.0.ends) {
+        if let Some(ends) = &*self.0.ends.lock() {
             pair::drain(ends);
         }
-        lock(&self.0.ready).drain().collect()
+        self.0.ready.lock().drain().collect()
     }
 
     /// Closes the pair; doing it twice does nothing.
     fn close(&self) {
-        *lock(&self.0.ends) = None;
+        *self.0.ends.lock() = None;
     }
 }
 
 impl Shared {
     fn ring(&self, number: u64) {
         let is_first = {
-            let mut ready = lock(&self.ready);
+            let mut ready = self.ready.lock();
             let was_empty = ready.is_empty();
             ready.insert(number) && was_empty
         };
         // Others find the byte of the first one there already.
-        if is_first && let Some(ends) = &*lock(&self.ends) {
+        if is_first && let Some(ends) = &*self.ends.lock() {
             pair::write_byte(ends);
         }
     }
@@ -78,12 +79,12 @@ pub(super) struct Wakeup(Mutex<Option<(Arc<Shared>, u64)>>);
 impl Wakeup {
     /// From now on the socket's loop is woken, which knows the operation by this number.
     pub(super) fn connect(&self, socket: &WakeupSocket, number: u64) {
-        *lock(&self.0) = Some((Arc::clone(&socket.0), number));
+        *self.0.lock() = Some((Arc::clone(&socket.0), number));
     }
 
     /// Wakes the loop. Called from workers.
     pub(super) fn ring(&self) {
-        if let Some((shared, number)) = &*lock(&self.0) {
+        if let Some((shared, number)) = &*self.0.lock() {
             shared.ring(*number);
         }
     }
@@ -91,12 +92,8 @@ impl Wakeup {
 
 impl std::fmt::Debug for Wakeup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wakeup").field("number", &lock(&self.0).as_ref().map(|(_, number)| *number)).finish()
+        f.debug_struct("Wakeup").field("number", &self.0.lock().as_ref().map(|(_, number)| *number)).finish()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The system's part.

@@ -9,9 +9,9 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Handle, Runtime};
@@ -72,7 +72,7 @@ static ENGINE: Mutex<Option<&'static Engine>> = Mutex::new(None);
 /// This process's engine.
 pub(crate) fn engine() -> PyResult<&'static Engine> {
     let process = std::process::id();
-    let mut current = lock(&ENGINE);
+    let mut current = ENGINE.lock();
     if let Some(engine) = current.filter(|engine| engine.process == process) {
         return Ok(engine);
     }
@@ -118,7 +118,7 @@ impl Engine {
 
     /// Runs a call's work. At the interpreter's end it is waited for, but not for long.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        let working = lock(&self.runtime).as_ref().map(|running| running.working.clone());
+        let working = self.runtime.lock().as_ref().map(|running| running.working.clone());
         self.handle.spawn(async move {
             work.await;
             drop(working);
@@ -140,7 +140,7 @@ impl Engine {
 
     /// Cancels what is left, lets it put things in order, and ends the threads.
     fn end(&self) {
-        let Some(Running { runtime, working, all_done }) = lock(&self.runtime).take() else { return };
+        let Some(Running { runtime, working, all_done }) = self.runtime.lock().take() else { return };
         self.ending.cancel();
         drop(working);
         // No value can come: this ends once the last task has dropped its sender, or after the time.
@@ -201,13 +201,9 @@ fn end_with_interpreter() {
 
 extern "C" fn at_exit() {
     let process = std::process::id();
-    let engine = lock(&ENGINE).take().filter(|engine| engine.process == process);
+    let engine = ENGINE.lock().take().filter(|engine| engine.process == process);
     if let Some(engine) = engine {
         // Nobody is left to hear of a panic.
         let _ = catch_unwind(AssertUnwindSafe(|| engine.end()));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

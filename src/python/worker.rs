@@ -1,7 +1,6 @@
 //! Worker properties and the detector of low transfer rates for Python.
 
-use std::sync::{Mutex, PoisonError};
-
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -34,17 +33,17 @@ impl LowTransferRateDetector {
     }
 
     fn observe(&self, transfer_rate: f64, finished_files: u64, counted_bytes: Option<u64>) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).observe(transfer_rate, finished_files, counted_bytes)
+        self.0.lock().observe(transfer_rate, finished_files, counted_bytes)
     }
 
     #[getter]
     fn low_reports(&self) -> u32 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).low_reports()
+        self.0.lock().low_reports()
     }
 
     #[getter]
     fn failure_message(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).failure_message()
+        self.0.lock().failure_message()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Buffers that are used again: fresh memory costs a page fault every 4 KiB, more than hashing it does.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Smaller buffers than this come from the allocator, which keeps them at hand itself.
 const POOLED_FROM: usize = 256 * 1024;
@@ -32,8 +33,8 @@ impl Buffers {
         fitting
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock()
     }
 }
 

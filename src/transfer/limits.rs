@@ -5,7 +5,7 @@
 //! store to find out.
 
 use crate::permits::{Permit, Permits, Share};
-use crate::sync::{Arc, Mutex, OwnedSemaphorePermit, PoisonError, Semaphore};
+use crate::sync::{Arc, Mutex, OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of bodies in memory at once in one operation, unless an option says otherwise.
 pub(crate) const DEFAULT_BUFFER_BYTES: u64 = 48 * 1024 * 1024;
@@ -74,7 +74,7 @@ impl Budget {
 
     /// The largest share that an operation was promised is what the process has.
     fn grow(&self, permits: u32) {
-        let mut total = self.0.byte_permits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut total = self.0.byte_permits.lock();
         if permits > *total {
             self.0.bytes.add_permits((permits - *total) as usize);
             *total = permits;

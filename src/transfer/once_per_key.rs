@@ -9,7 +9,7 @@ use std::future::Future;
 use std::hash::Hash;
 
 use crate::error::{Error, Result};
-use crate::sync::{Arc, Mutex, MutexGuard, PoisonError, watch};
+use crate::sync::{Arc, Mutex, MutexGuard, watch};
 
 /// Work under way, by key. Clones share it.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ where
     }
 
     fn lock(&self) -> MutexGuard<'_, Flights<K, T>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        self.flights.lock()
     }
 }
 
@@ -103,6 +103,6 @@ struct Landing<'a, K: Eq + Hash, T> {
 
 impl<K: Eq + Hash, T> Drop for Landing<'_, K, T> {
     fn drop(&mut self) {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(self.key);
+        self.flights.lock().remove(self.key);
     }
 }

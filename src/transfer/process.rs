@@ -1,9 +1,8 @@
 //! The budget of this process.
 
-use std::sync::{Mutex, PoisonError};
-
 use super::limits::{Budget, Limits};
 use crate::descriptors::Descriptors;
+use parking_lot::Mutex;
 
 #[derive(Debug, Clone)]
 struct OfProcess {
@@ -26,7 +25,7 @@ impl Limits {
 /// parent's threads hold never comes back here.
 fn of_process() -> Budget {
     let id = std::process::id();
-    let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut current = CURRENT.lock();
     if let Some(OfProcess { descriptors, budget, .. }) = current.as_ref().filter(|current| current.id == id) {
         budget.fit(descriptors.left());
         return budget.clone();

@@ -19,8 +19,21 @@ pub mod sync {
     use std::time::Duration;
 
     pub use shuttle::sync::atomic::{AtomicUsize, Ordering};
-    pub use shuttle::sync::{Arc, Mutex, MutexGuard};
-    pub use std::sync::PoisonError;
+    pub use shuttle::sync::{Arc, MutexGuard};
+
+    /// shuttle's mutex, which is not poisoned either.
+    #[derive(Debug, Default)]
+    pub struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
 
     /// The scheduler may let someone else go on here.
     pub fn switch() {

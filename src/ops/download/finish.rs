@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::conflicts::is_link;
 use super::place::next_free_copy;
 use super::settled::{Naming, unknown_resolution};
-use super::{CANCELLED, ConflictResolution, DownloadJob, DownloadReport, FileId, Permissions, lock};
+use super::{CANCELLED, ConflictResolution, DownloadJob, DownloadReport, FileId, Permissions};
 use crate::error::{Error, Result};
 use crate::fs::path_list::PathList;
 use crate::fs::permissions;
@@ -33,7 +33,7 @@ impl DownloadJob {
                 }
             }
         }
-        let written = std::mem::take(&mut *lock(&self.written));
+        let written = std::mem::take(&mut *self.written.lock());
         if self.request.options.permissions.is_some() || self.request.options.sync {
             for (number, root) in (0_u32..).zip(&self.roots) {
                 self.finish_folders(number, root, &written[number as usize])?;
@@ -125,7 +125,7 @@ impl DownloadJob {
         }
         if self.request.options.conflicts == ConflictResolution::Resume {
             // The run that wrote these files may have been killed before it came to their directories.
-            let found_later = lock(&self.found_later).clone();
+            let found_later = self.found_later.lock().clone();
             let found_later = found_later.into_iter().filter(|id| id.root == number);
             for id in self.settled.left_alone(number).chain(found_later) {
                 let path = PathBuf::from(manifest.files.path(id.index()).to_os_string()?);

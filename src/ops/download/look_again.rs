@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::contents::Wanted;
 use super::present::{BUFFER_BYTES, Present};
-use super::{ConflictResolution, DownloadJob, FileId, LOGGER, lock};
+use super::{ConflictResolution, DownloadJob, FileId, LOGGER};
 use crate::error::Result;
 use crate::fs::open::FileStamp;
 use crate::transfer::context::LogLevel;
@@ -69,6 +69,6 @@ impl DownloadJob {
                 format!("Left {} to another process", path.display())
             });
         }
-        lock(&self.found_later).extend(wanted.files());
+        self.found_later.lock().extend(wanted.files());
     }
 }

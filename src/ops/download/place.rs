@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::settled::{Naming, unknown_resolution};
-use super::{CANCELLED, ConflictResolution, DownloadJob, FileId, LOGGER, lock};
+use super::{CANCELLED, ConflictResolution, DownloadJob, FileId, LOGGER};
 use crate::error::{Error, Result};
 use crate::fs::permissions::{self, Applied};
 use crate::fs::stage::{Committed, StagedFile};
@@ -99,7 +99,7 @@ impl DownloadJob {
             let given = self.given[id.root as usize].files.path(id.index()).display();
             format!("Downloaded {given} to {}", path.display())
         });
-        lock(&self.written)[id.root as usize].push_os(path.as_os_str());
+        self.written.lock()[id.root as usize].push_os(path.as_os_str());
     }
 
     /// The file system's answer, execute bit, permissions, time, disk, name. Gives `None` where the file gave way to another.

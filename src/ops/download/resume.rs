@@ -3,8 +3,6 @@
 //! Right is a file that has the manifest's size and contents. It is left alone but for its time, which becomes the manifest's: a
 //! later diff of the tree would list it as changed.
 
-use std::sync::{Mutex, PoisonError};
-
 use super::conflicts::is_link;
 use super::present::{BUFFER_BYTES, Present};
 use super::settled::Settled;
@@ -22,6 +20,7 @@ use crate::ops::hash_files::file_state;
 use crate::ops::in_parallel::{self, Mapped};
 use crate::path::wtf8_from_os_str;
 use crate::transfer::context::{Context, LogLevel};
+use parking_lot::Mutex;
 
 /// A file whose time was set this long before the call, or longer, shows any later write: the write sets another time.
 const LONG_AGO_NS: i128 = 2_000_000_000;
@@ -218,14 +217,14 @@ impl<'a> Search<'a> {
     }
 
     fn note_refusal(&self, id: FileId, error: std::io::Error) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.lock();
         refused.count += 1;
         refused.first.get_or_insert((id, error));
     }
 
     /// One line for all files whose time could not be set: their contents are right, so this is no failure.
     fn report_refusals(&self) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.lock();
         let Refused { count, first } = std::mem::take(&mut *refused);
         let Some((id, error)) = first else { return };
         self.context.log(LogLevel::Warning, LOGGER, || {

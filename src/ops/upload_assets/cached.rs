@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{CANCELLED, Job, LOGGER, Planned, cache_key, lock, seen_in_cache};
+use super::{CANCELLED, Job, LOGGER, Planned, cache_key, seen_in_cache};
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::error::{Error, Result};
 use crate::ops::in_parallel;
@@ -96,7 +96,7 @@ impl Job {
         };
         let Some(listed) = listed else { return Ok(cached) };
         let gone: Vec<_> = cached.extract_if(.., |planned| !listed.contains(&planned.hash)).collect();
-        lock(&self.missed).extend(gone.iter().map(|planned| cache_key(&self.object(planned))));
+        self.missed.lock().extend(gone.iter().map(|planned| cache_key(&self.object(planned))));
         unseen.extend(gone);
         Ok(cached)
     }
@@ -136,7 +136,7 @@ impl Job {
             return;
         }
         let full = {
-            let mut seen = lock(&self.seen);
+            let mut seen = self.seen.lock();
             seen.push(cache_key(object));
             seen.len() >= CACHE_BATCH
         };
@@ -148,8 +148,8 @@ impl Job {
     /// Writes what was seen into the cache, also after a failure: what is there is there.
     pub(super) async fn flush_cache(self: &Arc<Self>, last: bool) {
         let Some(cache) = self.request.check_cache.clone() else { return };
-        let rows = std::mem::take(&mut *lock(&self.seen));
-        let missed = std::mem::take(&mut *lock(&self.missed));
+        let rows = std::mem::take(&mut *self.seen.lock());
+        let missed = std::mem::take(&mut *self.missed.lock());
         if !rows.is_empty() || !missed.is_empty() {
             let writer = Arc::clone(&cache);
             blocking(move || {

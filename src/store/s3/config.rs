@@ -1,7 +1,7 @@
 //! From options and environment to a client.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
@@ -27,6 +27,7 @@ use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::config::{SharedHttpClient, StalledStreamProtectionConfig};
+use parking_lot::Mutex;
 
 /// Attempts of one request. With the waits between them they outlast the retry budget, which ends a request unless others
 /// succeed meanwhile.
@@ -58,7 +59,7 @@ impl S3Shared {
     /// What a client's attempts pass on their way to an endpoint.
     fn gate(&self, url: Option<&str>, options: &S3Options) -> Gate {
         self.link.fit();
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = self.routes.lock();
         let route = routes.entry(url.unwrap_or_default().to_owned()).or_insert_with(|| Arc::new(Route::new()));
         Gate {
             link: Arc::clone(&self.link),
@@ -70,7 +71,7 @@ impl S3Shared {
 
     /// What is known of an endpoint; AWS's own is the one without a URL.
     fn endpoint(&self, url: Option<&str>) -> Arc<Endpoint> {
-        let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut endpoints = self.endpoints.lock();
         let known = endpoints.entry(url.unwrap_or_default().to_owned());
         Arc::clone(known.or_insert_with(|| Arc::new(Endpoint::new(url.is_none()))))
     }
@@ -214,11 +215,11 @@ async fn account_id(
         return None;
     }
     let key = credentials.access_key_id().to_owned();
-    if let Some(known) = common.accounts.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    if let Some(known) = common.accounts.lock().get(&key) {
         return known.clone();
     }
     let account = ask_sts(shared, settings, identity).await;
-    common.accounts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, account.clone());
+    common.accounts.lock().insert(key, account.clone());
     account
 }
 

@@ -1,11 +1,10 @@
 //! What an endpoint has shown that it can do. Clients of one process share it, so that each call need not learn it anew.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::refusals::Refusals;
 use crate::store::Conditions;
+use parking_lot::{Mutex, MutexGuard};
 
 /// What is known of one endpoint.
 #[derive(Debug)]
@@ -60,7 +59,7 @@ impl Endpoint {
         std::mem::take(&mut *self.lock())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.notices.lock()
     }
 }

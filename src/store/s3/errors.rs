@@ -1,7 +1,7 @@
 //! From the SDK's errors to ours, and what replies say about the endpoint's health.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::config::interceptors::{BeforeDeserializationInterceptorContextMut, InterceptorContext};
@@ -11,6 +11,7 @@ use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
 use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
 use aws_smithy_runtime_api::http::Response;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::explain::plain_text;
 use super::traffic::{Link, Route};
@@ -120,8 +121,8 @@ impl Signals {
         self.route.last_success().map_or(since, |success| success.max(since)).elapsed()
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Credentials, cached here rather than in the SDK, so that an `ExpiredToken` reply can drop them at once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::environment::{Environment, variable};
 use super::explain::plain_text;
@@ -144,8 +145,8 @@ impl Identity {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Cached>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Cached>> {
+        self.current.lock()
     }
 }
 

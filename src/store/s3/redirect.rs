@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Region;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::S3Store;
 use super::errors::Failure;
@@ -25,8 +25,8 @@ impl Redirects {
         self.lock().get(bucket).cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Client>> {
-        self.by_bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Client>> {
+        self.by_bucket.lock()
     }
 }
 

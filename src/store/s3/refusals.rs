@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::S3Store;
 use super::errors::Failure;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Something that a request can do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ type Standings = [Standing; 4];
 
 impl Refusals {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Standings>> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buckets.lock()
     }
 
     fn of(&self, bucket: &str) -> Standings {

@@ -6,7 +6,7 @@
 //! by [`super::xml`], and the SDK gets an empty one in their place, or an error as S3 would have written it.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextMut;
@@ -16,6 +16,7 @@ use aws_sdk_s3::primitives::{DateTime, DateTimeFormat, SdkBody};
 use aws_smithy_runtime_api::http::{Headers, Response};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
+use parking_lot::Mutex;
 
 use super::xml::Element;
 use crate::store::dates::parse_time;
@@ -92,7 +93,7 @@ type Slot = Arc<Mutex<Option<Result<Element, String>>>>;
 impl DocumentReader {
     /// What the last reply had.
     pub(super) fn take(&self) -> Option<Result<Element, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 
@@ -142,7 +143,7 @@ impl Document {
         let Some(slot) = &self.slot else { return read };
         // An unreadable document is found in the slot, whatever the SDK makes of an empty one.
         let empty = element.as_ref().map_or_else(|_| "<Unreadable/>".to_owned(), |root| format!("<{}/>", root.name));
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(element);
+        *slot.lock() = Some(element);
         empty.into()
     }
 }

@@ -8,7 +8,7 @@ mod self_signed;
 mod trust;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::config::SharedHttpClient;
@@ -24,6 +24,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::shared::IntoShared;
+use parking_lot::{Mutex, RwLock};
 
 pub(super) use proxies::Proxies;
 use self_signed::SelfSigned;
@@ -50,7 +51,7 @@ impl Clients {
     /// # Errors
     /// Where the certificates can't be read.
     pub(super) fn client(&self, trust: &Trust, proxies: &Proxies) -> Result<SharedHttpClient> {
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.0.lock();
         let key = (trust.clone(), proxies.clone());
         if let Some(known) = clients.get(&key) {
             return Ok(known.clone());
@@ -112,10 +113,10 @@ impl Client {
 impl HttpClient for Client {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let key = TimeOuts { connect: settings.connect_timeout(), read: settings.read_timeout() };
-        if let Some(known) = self.connectors.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(known) = self.connectors.read().get(&key) {
             return known.clone();
         }
-        let mut connectors = self.connectors.write().unwrap_or_else(PoisonError::into_inner);
+        let mut connectors = self.connectors.write();
         let router = || Router {
             certificates: Arc::clone(&self.certificates),
             proxies: Arc::clone(&self.proxies),
@@ -171,7 +172,7 @@ impl Router {
     }
 
     fn other(&self, proxy: Option<String>) -> Result<SharedHttpConnector> {
-        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut others = self.others.lock();
         if let Some(known) = others.get(&proxy) {
             return Ok(known.clone());
         }

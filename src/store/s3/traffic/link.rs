@@ -4,10 +4,11 @@
 //! bytes don't move is given up if many others have come and gone meanwhile, for then its turn should have come; or if nothing
 //! moves, after the time that the bytes in the system's buffers may take.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::descriptors::Descriptors;
@@ -242,8 +243,8 @@ impl Exchange {
         is_trickle(waited, received, moved, self.link.exchanges.load(Ordering::Relaxed))
     }
 
-    fn unsent(&self) -> std::sync::MutexGuard<'_, Option<OwnedSemaphorePermit>> {
-        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unsent(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.unsent.lock()
     }
 }
 

@@ -6,8 +6,8 @@
 //! limit (Chiu and Jain, 1989): a few requests in a hundred are refused. The space between two requests varies, or clients fall
 //! into step with the endpoint and always the same ones are refused.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How much a success raises the rate, while refusals come.
@@ -78,7 +78,7 @@ impl Pace {
     }
 
     fn lock(&self) -> MutexGuard<'_, Rate> {
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rate.lock()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::permits::{Permit, Permits};
-use crate::sync::{Arc, Instant, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Arc, Instant, Mutex, MutexGuard};
 
 /// Requests under way at the start. A link of 256 kbit/s bears as many bodies of 64 KiB; from 16 on, connections were seen to
 /// break there. At 30 ms the window has 512 after three round trips.
@@ -98,6 +98,6 @@ impl Window {
     }
 
     fn lock(&self) -> MutexGuard<'_, History> {
-        self.0.history.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.history.lock()
     }
 }
