@@ -110,18 +110,7 @@ pub(crate) fn quick_hash(bytes: &[u8]) -> u64 {
 /// 32 lower-case hex digits.
 #[must_use]
 pub(crate) fn hex(bytes: [u8; 16]) -> String {
-    let mut text = String::with_capacity(32);
-    push_hex(&mut text, bytes);
-    text
-}
-
-/// Appends 32 lower-case hex digits.
-pub(crate) fn push_hex(out: &mut String, bytes: [u8; 16]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
+    hex::encode(bytes)
 }
 
 /// The 16 bytes of exactly 32 lower-case hex digits, else `None`.
@@ -130,7 +119,8 @@ pub(crate) fn parse_hex(text: &str) -> Option<[u8; 16]> {
     parse_hex_bytes(text.as_bytes())
 }
 
-/// As [`parse_hex`], of bytes.
+/// As [`parse_hex`], of bytes. Not by the crate `hex`, which takes upper-case digits too and more time: a manifest is read at
+/// the speed of this.
 #[must_use]
 pub(crate) fn parse_hex_bytes(text: &[u8]) -> Option<[u8; 16]> {
     let digits: &[u8; 32] = text.try_into().ok()?;

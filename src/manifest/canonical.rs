@@ -122,41 +122,14 @@ fn push_unit(out: &mut Vec<u8>, unit: u16) {
 
 /// Appends an integer in decimal.
 pub(crate) fn push_integer(out: &mut Vec<u8>, value: i64) {
-    const PAIRS: [[u8; 2]; 100] = {
-        let mut pairs = [[0; 2]; 100];
-        let mut number = 0;
-        while number < 100 {
-            pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
-            number += 1;
-        }
-        pairs
-    };
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = value.unsigned_abs();
-    while rest >= 10 {
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[usize::try_from(rest % 100).unwrap_or_default()]);
-        rest /= 100;
-    }
-    if rest > 0 || at == digits.len() {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(rest).unwrap_or_default();
-    }
-    if value < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends 32 hex digits.
 pub(crate) fn push_hash(out: &mut Vec<u8>, bytes: [u8; 16]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
+    // Twice as many digits as bytes: it can't fail.
+    let _ = hex::encode_to_slice(bytes, &mut digits);
     out.extend_from_slice(&digits);
 }
 
