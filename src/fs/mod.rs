@@ -1,6 +1,7 @@
 //! The local file system.
 
 pub(crate) mod beneath;
+pub(crate) mod blocks;
 mod calls;
 pub(crate) mod collect;
 mod copy;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::upload_assets::tell_notices;
 use crate::error::{Error, Result, S3Action};
+use crate::fs::blocks::read_blocks;
 use crate::fs::leases::GoesOn;
 use crate::fs::open::OpenedFile;
 use crate::hash::Hasher;
@@ -64,15 +65,13 @@ fn hash_file(source: &OneFile) -> Result<(crate::hash::ContentHash, u64)> {
     let mut opened = source.open(0)?;
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; READ_BYTES];
-    let mut size_bytes = 0;
-    loop {
-        let read = opened.file.read(&mut buffer).map_err(|error| Error::source_file(&source.path, &error))?;
-        if read == 0 {
-            return Ok((hasher.finish(), size_bytes));
-        }
-        hasher.update(&buffer[..read]);
-        size_bytes += read as u64;
-    }
+    let read = |bytes: &mut [u8], _| opened.file.read(bytes);
+    let came = read_blocks(&mut buffer, u64::MAX, read, |block| {
+        hasher.update(block);
+        Ok::<_, Error>(())
+    })?;
+    let size_bytes = came.map_err(|error| Error::source_file(&source.path, &error))?;
+    Ok((hasher.finish(), size_bytes))
 }
 
 struct OneFile {

@@ -3,12 +3,15 @@
 //! A copy shares its blocks with the file where the file system can. What counts is what was copied: the copy is hashed, and
 //! gets its name only if it is what the manifest says.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::hash_files::{changed_files, forget};
 use super::in_parallel;
 use super::upload_assets::{ManifestSource, Planned, one_error, open_root, plan};
 use crate::error::{Error, Result, SourceProblem};
+use crate::fs::blocks::read_blocks;
 use crate::fs::open::{LinkPolicy, OpenedFile};
 use crate::fs::permissions::{self, Applied};
 use crate::fs::stage::StagedFile;
@@ -156,41 +159,34 @@ impl SnapshotJob<'_> {
         planned: &Planned,
         buffer: &mut Vec<u8>,
     ) -> Result<()> {
-        use std::os::unix::fs::FileExt;
         buffer.resize(READ_BYTES, 0);
+        let shown = |error: &std::io::Error| Error::source_file(self.source.shown(planned.index), error);
+        let read = |bytes: &mut [u8], at| opened.file.read_at(bytes, planned.offset_bytes + at);
         let mut offset = 0;
-        while offset < planned.size_bytes {
+        let came = read_blocks(buffer, planned.size_bytes, read, |block| {
             self.next_step()?;
-            let length = usize::try_from(planned.size_bytes - offset).unwrap_or(READ_BYTES).min(READ_BYTES);
-            let piece = &mut buffer[..length];
-            opened
-                .file
-                .read_exact_at(piece, planned.offset_bytes + offset)
-                .map_err(|error| Error::source_file(self.source.shown(planned.index), &error))?;
-            staged.write_at(piece, offset)?;
-            offset += length as u64;
+            staged.write_at(block, offset)?;
+            offset += block.len() as u64;
+            Ok::<_, Error>(())
+        })?
+        .map_err(|error| shown(&error))?;
+        if came < planned.size_bytes {
+            return Err(shown(&std::io::Error::new(ErrorKind::UnexpectedEof, "failed to fill whole buffer")));
         }
         Ok(())
     }
 
     /// The hash of all of a copy: a file that grew while it was cloned shows.
     fn hash(&self, staged: &StagedFile, buffer: &mut Vec<u8>) -> Result<crate::hash::ContentHash> {
-        use std::os::unix::fs::FileExt;
         let mut hasher = Hasher::new();
-        let mut offset = 0;
         buffer.resize(READ_BYTES, 0);
-        loop {
-            self.next_step()?;
-            let read = staged
-                .file()
-                .read_at(buffer, offset)
-                .map_err(|error| Error::io("read", staged.target().path(), error))?;
-            if read == 0 {
-                break;
-            }
-            hasher.update(&buffer[..read]);
-            offset += read as u64;
-        }
+        self.next_step()?;
+        let read = |bytes: &mut [u8], at| staged.file().read_at(bytes, at);
+        read_blocks(buffer, u64::MAX, read, |block| {
+            hasher.update(block);
+            self.next_step()
+        })?
+        .map_err(|error| Error::io("read", staged.target().path(), error))?;
         Ok(hasher.finish())
     }
 }

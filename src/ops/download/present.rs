@@ -5,8 +5,9 @@ use std::time::SystemTime;
 
 use super::fetch::pieces;
 use super::{CANCELLED, DownloadRequest, FileId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::File;
+use crate::fs::blocks::read_blocks;
 use crate::fs::open::FileStamp;
 use crate::fs::target_root::TargetRoot;
 use crate::hash::{ContentHash, Hasher};
@@ -81,21 +82,13 @@ impl Present<'_> {
     /// The hash of the next `length` bytes, or `None` where the file has fewer or can't be read.
     fn hash_next(&self, file: &mut File, length: u64, buffer: &mut [u8]) -> Result<Option<ContentHash>> {
         let mut hasher = Hasher::new();
-        let mut left = length;
-        while left > 0 {
+        let read = |bytes: &mut [u8], _| file.read(bytes);
+        let came = read_blocks(buffer, length, read, |block| {
             self.context.check_cancelled(CANCELLED)?;
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            match file.read(&mut buffer[..most]) {
-                Ok(0) => return Ok(None),
-                Ok(read) => {
-                    hasher.update(&buffer[..read]);
-                    self.context.progress.check_bytes(read as u64);
-                    left -= read as u64;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => return Ok(None),
-            }
-        }
-        Ok(Some(hasher.finish()))
+            hasher.update(block);
+            self.context.progress.check_bytes(block.len() as u64);
+            Ok::<_, Error>(())
+        })?;
+        Ok(came.is_ok_and(|came| came == length).then(|| hasher.finish()))
     }
 }

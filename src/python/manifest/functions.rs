@@ -12,6 +12,7 @@ use super::native::{
     table_of, version_of,
 };
 use crate::error::Error;
+use crate::fs::blocks::read_blocks;
 use crate::hash::{Hasher, hash_bytes};
 use crate::manifest::{self, Encoder, ManifestVersion};
 use crate::python::errors::to_py_err;
@@ -160,12 +161,10 @@ fn read_and_hash(descriptor: i32) -> std::io::Result<String> {
     let file = unsafe { BorrowedFd::borrow_raw(descriptor) };
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 1 << 20];
-    loop {
-        match rustix::io::read(file, &mut buffer[..]) {
-            Ok(0) => return Ok(hasher.finish().text().into_owned()),
-            Ok(length) => hasher.update(&buffer[..length]),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let read = |bytes: &mut [u8], _| rustix::io::read(file, bytes).map_err(std::io::Error::from);
+    read_blocks(&mut buffer, u64::MAX, read, |block| {
+        hasher.update(block);
+        Ok::<_, std::io::Error>(())
+    })??;
+    Ok(hasher.finish().text().into_owned())
 }
