@@ -33,7 +33,7 @@ MUTANTS = (
         "containment: a link swapped in on the way to an absolute path",
         (
             Edit(
-                "src/fs/target.rs",
+                "src/fs/target_root.rs",
                 "top.links = Links::Refuse;",
                 "top.links = Links::Beneath;",
             ),

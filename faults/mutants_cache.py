@@ -25,7 +25,7 @@ MUTANTS = (
     ),
     Mutant(
         "the reference's rows are believed for files that are as they were written",
-        (Edit("src/cache/hash_cache.rs", "same_time && state.is_as_written() &&", "same_time &&"),),
+        (Edit("src/cache/hash_cache/look_up.rs", "same_time && state.is_as_written() &&", "same_time &&"),),
         "F22",
         "with its time kept",
     ),
@@ -43,15 +43,21 @@ MUTANTS = (
     ),
     Mutant(
         "a look right before the request for what others have finished",
-        (Edit("src/transfer/download.rs", "&& look.is_there().await", "&& false && look.is_there().await"),),
+        (
+            Edit(
+                "src/transfer/download/downloader.rs",
+                "&& look.is_there().await",
+                "&& false && look.is_there().await",
+            ),
+        ),
         "F35",
         "8 processes, 2,000 files, RESUME",
     ),
     Mutant(
         "memory is not taken by a reply's length",
         (
-            Edit("src/transfer/document.rs", "if promised > MOST_BYTES {", "if false {"),
-            Edit("src/transfer/document.rs", "promised.min(FIRST_BYTES)", "promised"),
+            Edit("src/transfer/in_memory.rs", "if promised > MOST_BYTES {", "if false {"),
+            Edit("src/transfer/in_memory.rs", "promised.min(FIRST_BYTES)", "promised"),
         ),
         "F20",
         "a manifest of 140737488355328 bytes",

@@ -7,13 +7,19 @@ from mutant import Edit, Mutant
 MUTANTS = (
     Mutant(
         "hash check of a download",
-        (Edit("src/transfer/download.rs", "if *found == download.expected {", "if true {"),),
+        (Edit("src/transfer/download/failure.rs", "if *found == download.expected {", "if true {"),),
         "F5",
         "wrong middle byte, always",
     ),
     Mutant(
         "hash check of a download in ranges",
-        (Edit("src/transfer/download.rs", "self.check(download, &place.object, hasher).await?;", ""),),
+        (
+            Edit(
+                "src/transfer/download/ranges.rs",
+                "self.check(download, &destination.object, hasher).await?;",
+                "",
+            ),
+        ),
         "F5",
         "wrong byte in each range, always",
     ),
@@ -21,7 +27,7 @@ MUTANTS = (
         "length check of a download",
         (
             Edit(
-                "src/transfer/download.rs",
+                "src/transfer/download/downloader.rs",
                 "if self.verify != Verify::Off && !(is_right(",
                 "if false && !(is_right(",
             ),

@@ -110,11 +110,11 @@ MUTANTS = (
         "a body without a length is checked against the manifest",
         (
             Edit(
-                "src/transfer/download.rs",
+                "src/transfer/download/whole.rs",
                 "None => Failure::Wrong(wrong_size(download, object, receiving.received)),",
                 "None => return Ok(receiving.finish()),",
             ),
-            Edit("src/transfer/download.rs", "if *found == download.expected {", "if true {"),
+            Edit("src/transfer/download/failure.rs", "if *found == download.expected {", "if true {"),
         ),
         "F33",
         "one byte less, in chunks",

@@ -10,7 +10,6 @@ use tokio::sync::oneshot;
 
 use super::calls::{call, call_method};
 use super::errors::to_py_err;
-use super::pump::{Message, Post};
 use crate::error::Error;
 use crate::store::credentials::{CredentialSource, Credentials};
 use crate::store::guidance::ErrorReply;
@@ -18,13 +17,18 @@ use crate::store::guidance::ErrorReply;
 /// A worker's wish for credentials.
 pub(super) struct CredentialRequest(oneshot::Sender<Result<Credentials, String>>);
 
-/// The source that workers see: it asks the pump.
-#[derive(Debug)]
-pub(super) struct CallerCredentials(Post);
+/// The source that workers see: it hands their requests to the pump.
+pub(super) struct CallerCredentials(Box<dyn Fn(CredentialRequest) + Send + Sync>);
+
+impl std::fmt::Debug for CallerCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CallerCredentials")
+    }
+}
 
 impl CallerCredentials {
-    pub(super) fn source(post: Post) -> Arc<dyn CredentialSource> {
-        Arc::new(Self(post))
+    pub(super) fn source(post: impl Fn(CredentialRequest) + Send + Sync + 'static) -> Arc<dyn CredentialSource> {
+        Arc::new(Self(Box::new(post)))
     }
 }
 
@@ -32,7 +36,7 @@ impl CredentialSource for CallerCredentials {
     fn fetch(&self) -> BoxFuture<'_, Result<Credentials, String>> {
         Box::pin(async move {
             let (sender, receiver) = oneshot::channel();
-            self.0.send(Message::Credentials(CredentialRequest(sender)));
+            (self.0)(CredentialRequest(sender));
             receiver.await.unwrap_or_else(|_| Err("the call that brought the session has ended".to_owned()))
         })
     }

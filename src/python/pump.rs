@@ -102,7 +102,10 @@ impl Operation {
         let progress = Arc::new(Progress::default());
         let cancel = engine.cancellation();
         let context = context(py, &post, &progress, &cancel)?;
-        let credentials = caller.session.as_ref().map(|_| CallerCredentials::source(post.clone()));
+        let credentials = caller.session.as_ref().map(|_| {
+            let post = post.clone();
+            CallerCredentials::source(move |request| post.send(Message::Credentials(request)))
+        });
         let work = work(Call { context, credentials });
         let task = engine.spawn(async move {
             let outcome = match AssertUnwindSafe(work).catch_unwind().await {

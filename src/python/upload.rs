@@ -13,7 +13,7 @@ use pyo3::pybacked::PyBackedBytes;
 use super::manifest::manifest_from_python;
 use super::pump::{Caller, Operation};
 use super::runtime::engine;
-use super::store::{CasPlace, StoreArguments};
+use super::store::{CasPlace, S3Place, StoreArguments};
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::cache::uploads::UploadRecords;
 use crate::cache::{HashCache, default_folder};
@@ -203,7 +203,7 @@ pub(crate) fn sample_check_cache(
     py: Python<'_>,
     store: StoreArguments,
     manifest: &Bound<'_, PyAny>,
-    place: (String, String),
+    place: CasPlace,
     check_cache_dir: PathBuf,
 ) -> PyResult<Operation> {
     let manifest = manifest_from_python(manifest)?;
@@ -214,8 +214,8 @@ pub(crate) fn sample_check_cache(
             manifest,
             // No file is opened: any directory will do.
             root: PathBuf::from("/"),
-            bucket: place.0,
-            cas_prefix: place.1,
+            bucket: place.bucket,
+            cas_prefix: place.prefix,
             document: None,
             check_cache: Some(open_cache(check_cache_dir)),
             records: None,
@@ -275,10 +275,10 @@ pub(crate) fn put_local_file(
     store: StoreArguments,
     tracker: Option<Py<PyAny>>,
     path: PathBuf,
-    place: (String, String),
+    place: S3Place,
 ) -> PyResult<Operation> {
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
-        put_file::put_file(store, path, ObjectKey::new(place.0, place.1), &context).await
+        put_file::put_file(store, path, ObjectKey::new(place.bucket, place.key), &context).await
     };
     store.start(py, tracker, work, |py, ()| Ok(py.None()))
 }

@@ -13,7 +13,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::RootDownload;
+use super::request::RootDownload;
 use crate::error::{Error, PathProblem, Result};
 use crate::fs::resolve::Resolver;
 use crate::fs::target_root::TargetRoot;

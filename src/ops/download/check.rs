@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::{DownloadRequest, Duplicates};
+use super::request::{DownloadRequest, Duplicates};
 use crate::error::{Error, Result};
 use crate::fs::target_root::TargetRoot;
 use crate::manifest::chunks::chunk_count;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::check::plain;
 use super::nested::settle_nested;
+use super::request::{CANCELLED, ConflictResolution, DownloadRequest, FileId};
 use super::settled::{Plan, Settled, unknown_resolution};
-use super::{CANCELLED, ConflictResolution, DownloadRequest, FileId};
 use crate::error::{Error, PathProblem, Result};
 use crate::fs::target_root::{Existing, TargetRoot};
 use crate::manifest::{Content, Manifest};

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::request::{DownloadRequest, FileId};
 use super::settled::Settled;
-use super::{DownloadRequest, FileId};
 use crate::manifest::{Content, Manifest};
 
 /// Files in groups of the same contents, in two flat lists: a million files with a content each cost little.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::contents::{Contents, Wanted};
-use super::{DownloadJob, FileId};
+use super::job::DownloadJob;
+use super::request::FileId;
 use crate::error::{Error, Result, S3Action};
 use crate::fs::stage::StagedFile;
 use crate::hash::ContentHash;

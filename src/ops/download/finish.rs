@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::conflicts::is_link;
+use super::job::DownloadJob;
 use super::place::next_free_copy;
+use super::request::{CANCELLED, ConflictResolution, DownloadReport, FileId, Permissions};
 use super::settled::{Naming, unknown_resolution};
-use super::{CANCELLED, ConflictResolution, DownloadJob, DownloadReport, FileId, Permissions};
 use crate::error::{Error, Result};
 use crate::fs::path_list::PathList;
 use crate::fs::permissions;

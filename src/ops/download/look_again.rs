@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::contents::Wanted;
+use super::job::DownloadJob;
 use super::present::{BUFFER_BYTES, Present};
-use super::{ConflictResolution, DownloadJob, FileId, LOGGER};
+use super::request::{ConflictResolution, FileId, LOGGER};
 use crate::error::Result;
 use crate::fs::open::FileStamp;
 use crate::transfer::context::LogLevel;

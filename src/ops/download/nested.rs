@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 
 use super::check::plain;
+use super::request::{ConflictResolution, DownloadRequest, FileId};
 use super::settled::{Plan, Settled, unknown_resolution};
-use super::{ConflictResolution, DownloadRequest, FileId};
 use crate::error::Result;
 use crate::fs::target_root::TargetRoot;
 use crate::manifest::FileTable;

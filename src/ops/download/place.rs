@@ -4,20 +4,14 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use super::job::DownloadJob;
+use super::request::{CANCELLED, ConflictResolution, FileId, LOGGER};
 use super::settled::{Naming, unknown_resolution};
-use super::{CANCELLED, ConflictResolution, DownloadJob, FileId, LOGGER};
 use crate::error::{Error, Result};
 use crate::fs::permissions::{self, Applied};
 use crate::fs::stage::{Committed, StagedFile};
 use crate::fs::target::Target;
 use crate::transfer::context::{LogLevel, LogOnce};
-
-/// What file systems refused and files were written without: each is said once.
-#[derive(Debug, Default)]
-pub(super) struct DoneWithout {
-    times: LogOnce,
-    execute_bits: LogOnce,
-}
 
 impl DownloadJob {
     /// Writes contents that are in memory to all files that want them.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::SystemTime;
 
 use super::fetch::pieces;
-use super::{CANCELLED, DownloadRequest, FileId};
+use super::request::{CANCELLED, DownloadRequest, FileId};
 use crate::error::{Error, Result};
 use crate::fs::File;
 use crate::fs::blocks::read_blocks;

@@ -5,8 +5,8 @@
 
 use super::conflicts::is_link;
 use super::present::{BUFFER_BYTES, Present};
+use super::request::{CANCELLED, DownloadRequest, FileId, LOGGER};
 use super::settled::Settled;
-use super::{CANCELLED, DownloadRequest, FileId, LOGGER};
 use crate::cache::{ByteRange, HashCache, HashRecord, HashRequest, Lookup};
 use crate::error::Result;
 use crate::fs::File;

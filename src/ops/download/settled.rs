@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 
-use super::{DownloadRequest, FileId};
+use super::request::{DownloadRequest, FileId, LOGGER};
 use crate::error::Error;
 use crate::transfer::context::{Context, LogLevel};
 
@@ -102,7 +102,7 @@ impl Settled {
                 }
                 let files = &download.manifest.files;
                 context.progress.skip_file(u64::try_from(files.size_bytes(id.index())).unwrap_or(0));
-                context.log(LogLevel::Debug, super::LOGGER, || {
+                context.log(LogLevel::Debug, LOGGER, || {
                     format!("Left {} as it is", download.path.join(files.path(id.index()).display()).display())
                 });
             }

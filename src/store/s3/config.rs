@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::environment::Environment;
-use super::errors::{Messages, OutageClassifier, Signals};
+use super::errors::{Messages, OutageClassifier};
 use super::http::Clients;
 use super::identity::{Identity, IdentityProvider};
 use super::redirect::Redirects;
 use super::settings::{self, Origin, Resolved, S3Settings};
-use super::traffic::{Gate, GatedClient, Link, Route};
+use super::traffic::{Gate, GatedClient, Link, Route, Signals};
 use super::{S3Options, S3Store};
 use crate::error::{Error, Result};
 use aws_config::ecs::EcsCredentialsProvider;
@@ -87,7 +87,7 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
     });
     let settings = &resolved.settings;
     let region = shared.region().cloned().unwrap_or_else(|| Region::from_static(DEFAULT_REGION));
-    let expected_owner = account_id(common, &options, (&shared, settings), &identity).await;
+    let expected_owner = account_id(common, &options, &shared, settings, &identity).await;
     let gate = common.gate(settings.endpoint_url.as_deref(), &options);
     let signals = Arc::clone(&gate.signals);
     let mut builder = aws_sdk_s3::config::Builder::from(&shared)
@@ -201,7 +201,8 @@ fn without_environment(resolved: &Resolved, shared: &SdkConfig, http: &SharedHtt
 async fn account_id(
     common: &S3Shared,
     options: &S3Options,
-    (shared, settings): (&SdkConfig, &S3Settings),
+    shared: &SdkConfig,
+    settings: &S3Settings,
     identity: &Arc<Identity>,
 ) -> Option<String> {
     if !options.check_bucket_owner {

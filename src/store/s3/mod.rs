@@ -34,10 +34,10 @@ use super::{
 use crate::error::{Result, S3Action};
 pub(crate) use config::S3Shared;
 use endpoint::Endpoint;
-use errors::Signals;
 use identity::Identity;
 use redirect::Redirects;
 pub(crate) use settings::S3Settings;
+use traffic::Signals;
 
 /// How to reach S3. The default is what the environment and the profiles say.
 #[derive(Debug, Clone)]

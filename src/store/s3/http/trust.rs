@@ -1,6 +1,6 @@
 //! Which certificates are trusted: a file's, the system's, or those that come with this package.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
@@ -27,15 +27,14 @@ pub(super) struct Anchors {
 }
 
 impl Trust {
-    /// The bundle, or else the system's certificates.
+    /// The certificates of a file, which a setting names.
     ///
     /// # Errors
-    /// Where the bundle is not there.
-    pub(in crate::store::s3) fn new(bundle: Option<&(PathBuf, String)>) -> Result<Self> {
-        let Some((path, named_by)) = bundle else { return Ok(Self::System) };
+    /// Where the file is not there.
+    pub(in crate::store::s3) fn bundle(path: &Path, named_by: &str) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, named_by, &error))?;
         let (modified, size) = (metadata.modified().ok(), metadata.len());
-        Ok(Self::Bundle { path: path.clone(), named_by: named_by.clone(), modified, size })
+        Ok(Self::Bundle { path: path.to_path_buf(), named_by: named_by.to_owned(), modified, size })
     }
 
     /// Reads the certificates.

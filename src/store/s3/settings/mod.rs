@@ -118,8 +118,12 @@ fn finish(settings: S3Settings, environment: &Environment, selected: Selected) -
         Some(proxies) => Proxies::given(proxies, environment),
         None => Proxies::from_environment(environment),
     };
+    let trust = match &settings.ca_bundle {
+        Some((path, named_by)) => Trust::bundle(path, named_by)?,
+        None => Trust::System,
+    };
     Ok(Resolved {
-        trust: Trust::new(settings.ca_bundle.as_ref())?,
+        trust,
         proxies,
         settings,
         origin: selected.origin,

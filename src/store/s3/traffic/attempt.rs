@@ -21,8 +21,7 @@ use rustix::io::Errno;
 use tokio::time::Sleep;
 
 use super::link::{Exchange, Link, TRICKLE_BYTES_PER_SECOND};
-use super::{Held, Route};
-use crate::store::s3::errors::{Signals, is_failure};
+use super::{Held, Route, Signals, is_failure};
 
 /// Bodies from this size on are watched as they are sent; smaller ones fit the buffers of a connection.
 const WATCHED_FROM_BYTES: u64 = 64 * 1024;
@@ -92,7 +91,7 @@ impl Gate {
                 held.exchange.replied(body_bytes);
                 let is_success = self.note_status(response.status().as_u16());
                 let kind = Kind { is_success, may_trickle: !is_fetch };
-                let body = Incoming::new(response.take_body(), (held, kind), self.clone());
+                let body = Incoming::new(response.take_body(), held, kind, self.clone());
                 *response.body_mut() = SdkBody::from_body_1_x(body);
                 Ok(response)
             }
@@ -271,7 +270,7 @@ struct Lately {
 }
 
 impl Incoming {
-    fn new(body: SdkBody, (held, kind): (Held, Kind), gate: Gate) -> Self {
+    fn new(body: SdkBody, held: Held, kind: Kind, gate: Gate) -> Self {
         let took = held.exchange.age();
         let is_end = body.is_end_stream();
         let mut this =

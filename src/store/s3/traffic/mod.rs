@@ -8,6 +8,7 @@
 mod attempt;
 mod link;
 mod pace;
+mod signals;
 mod window;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 pub(super) use attempt::{Gate, GatedClient};
 pub(super) use link::{Link, MOST_CONNECTIONS};
+pub(super) use signals::{Signals, is_answer, is_failure};
 
 use self::pace::Pace;
 use self::window::Window;
