@@ -30,6 +30,6 @@ test-reference-0.1.3: build-release build-test-servers environments $(OLDER)/.re
 
 $(OLDER)/.requirements-installed: requirements-dev.txt
 	test -x $(OLDER)/bin/python || $(PYTHON3) -m venv $(OLDER)
-	sed 's/^deadline-job-attachments==.*/deadline-job-attachments==0.1.3/' requirements-dev.txt > $(OLDER)/requirements.txt
+	sed -e 's/^deadline-job-attachments==.*/deadline-job-attachments==0.1.3/' -e '/^basedpyright/d' requirements-dev.txt > $(OLDER)/requirements.txt
 	$(OLDER)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(OLDER)/requirements.txt
 	touch $@
