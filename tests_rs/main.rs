@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod download;
+mod events;
 mod fuzzing;
 mod hash_rows;
 mod interleavings;

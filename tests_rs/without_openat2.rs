@@ -44,7 +44,11 @@ fn run_tests_without_openat2(error: i32, tests: &[&str], at_least: usize) {
 }
 
 fn suites_hold(error: i32) {
-    run_tests_without_openat2(error, &["--exact", "tests_rs::without_openat2::openat2_is_refused_here", "--include-ignored"], 1);
+    run_tests_without_openat2(
+        error,
+        &["--exact", "tests_rs::without_openat2::openat2_is_refused_here", "--include-ignored"],
+        1,
+    );
     run_tests_without_openat2(error, &SUITES, 30);
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
-use crate::transfer::tasks::finished;
+use crate::transfer::tasks::{finished, heard};
 
 /// A list that several workers take items from, in order.
 pub(super) struct Queue<T> {
@@ -108,7 +108,7 @@ pub(super) fn spawn_in_queue<T, J, F, R>(
 {
     for _ in 0..workers.min(queue.len()) {
         let (queue, job, stop) = (Arc::clone(queue), Arc::clone(job), Arc::clone(stop));
-        set.spawn(async move {
+        set.spawn(heard(async move {
             while !stop.0.load(Ordering::Relaxed) {
                 let Some(item) = queue.take().cloned() else { break };
                 let outcome = work(Arc::clone(&job), Arc::clone(&queue), item).await;
@@ -118,7 +118,7 @@ pub(super) fn spawn_in_queue<T, J, F, R>(
                 outcome?;
             }
             Ok(())
-        });
+        }));
     }
 }
 

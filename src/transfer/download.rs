@@ -18,19 +18,19 @@ use super::limits::{Limits, Room};
 use super::look_again::LookAgain;
 use super::ranges_at_once::RangesAtOnce;
 use super::received::{Counted, Received, Receiving};
-use super::tasks::{blocking, finished};
+use super::tasks::{blocking, finished, heard};
 use super::writer::Writer;
 use crate::error::{Error, IntegrityError, Result, S3Action, S3ClientError};
 use crate::fs::stage::StagedFile;
 use crate::hash::{ContentHash, Hasher};
 use crate::permits::Permit;
+use crate::store::backoff::Backoff;
 use crate::store::{ObjectBody, ObjectKey, ObjectStore};
 
 /// How often a body that breaks off is asked for again. Requests that fail before their body are the store's to repeat.
 const BODY_ATTEMPTS: u32 = 8;
 /// How often contents that are wrong are fetched again: a second copy that is wrong too is what S3 has.
 const WRONG_CONTENT_ATTEMPTS: u32 = 2;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// A whole body in memory that has another length than the manifest says has at most this.
 const MOST_UNCHECKED_BYTES: u64 = 8 * PART_BYTES;
 const CANCELLED: &str = "File download cancelled.";
@@ -229,7 +229,7 @@ impl Downloader {
                     let (job, download, place) = (self.clone(), download.clone(), place.clone());
                     let bytes = start..start + length;
                     let task = async move { job.range(&download, &place, bytes, turn).await };
-                    under_way.push_back(RangeTask { task: tokio::spawn(task), _room: room });
+                    under_way.push_back(RangeTask { task: tokio::spawn(heard(task)), _room: room });
                     hasher = next;
                     start += length;
                     at_once.began();
@@ -408,7 +408,7 @@ impl Downloader {
 
     async fn pause(&self, attempt: u32, error: &Error, stop: &CancellationToken) -> Result<(), Failure> {
         self.context.log(LogLevel::Debug, "download", || format!("{error}; asking again"));
-        self.unless(stop, tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt.min(6)))).await
+        self.unless(stop, tokio::time::sleep(Backoff::OF_BODIES.wait(attempt))).await
     }
 
     /// What work gives, unless it is stopped first.

@@ -14,6 +14,7 @@ mod process;
 pub(crate) mod progress;
 mod ranges_at_once;
 mod received;
+mod records;
 pub(crate) mod tasks;
 pub(crate) mod upload;
 mod writer;

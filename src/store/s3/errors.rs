@@ -9,9 +9,10 @@ use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
-use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
+use aws_smithy_runtime_api::client::retries::classifiers::{RetryClassifierPriority, RetryReason};
 use aws_smithy_runtime_api::http::Response;
 
+use super::attempts::wait_after;
 use super::explain::plain_text;
 use super::traffic::{Link, Route};
 use super::{S3Store, replies};
@@ -171,33 +172,52 @@ impl Intercept for Messages {
     }
 }
 
-/// Decides alone when no more attempts are made: once there was no success for the retry budget, or no endpoint for
+/// Decides alone how long to wait before the next attempt, and when no more are made: once there was no success for the retry budget, or no endpoint for
 /// [`OUTAGE_LIMIT`].
 #[derive(Debug)]
 pub(super) struct OutageClassifier(pub(super) Arc<Signals>);
 
-impl ClassifyRetry for OutageClassifier {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+impl OutageClassifier {
+    /// Whether an attempt was the last, and what it says about the endpoint.
+    fn is_over(&self, context: &InterceptorContext) -> bool {
         let status = context.response().map(|response| response.status().as_u16());
         match context.output_or_error() {
-            None => return RetryAction::NoActionIndicated,
+            None => return false,
             Some(Err(_)) if !status.is_some_and(is_answer) => {}
             Some(_) => {
                 self.0.note_success();
-                return RetryAction::NoActionIndicated;
+                return false;
             }
         }
         if status.is_some() {
             self.0.note_unclear();
         }
-        let is_over = self.0.is_out_of_time() || (context.response().is_none() && self.0.is_outage());
-        if is_over { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+        self.0.is_out_of_time() || (context.response().is_none() && self.0.is_outage())
+    }
+}
+
+impl ClassifyRetry for OutageClassifier {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        self.classify_retry_v2(context, &RetryAction::NoActionIndicated)
+    }
+
+    fn classify_retry_v2(&self, context: &InterceptorContext, previous: &RetryAction) -> RetryAction {
+        if self.is_over(context) {
+            return RetryAction::RetryForbidden;
+        }
+        match previous {
+            RetryAction::RetryIndicated(RetryReason::RetryableError { kind, retry_after: None }) => {
+                RetryAction::retryable_error_with_explicit_delay(*kind, wait_after(context))
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
     }
 
     fn name(&self) -> &'static str {
         "JobAttachmentsOutage"
     }
 
+    /// After all others: it goes by what they have said.
     fn priority(&self) -> RetryClassifierPriority {
         RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
     }

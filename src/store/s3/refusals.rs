@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::S3Store;
 use super::errors::Failure;
+use crate::error::Error;
 
 /// Something that a request can do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,9 +184,10 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// The extra that an error names.
+/// The extra that S3's own text names: it has no code for it.
 fn named(failure: &Failure) -> Option<Extra> {
-    let text = failure.error.to_string().to_ascii_lowercase();
+    let Error::S3Service(error) = &failure.error else { return None };
+    let text = error.reply.text.to_ascii_lowercase();
     let names = [
         ("x-amz-checksum-xxhash128", Extra::XxHash),
         ("x-amz-checksum-crc32", Extra::Crc32),
