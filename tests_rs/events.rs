@@ -81,7 +81,8 @@ async fn an_upload_and_the_attempts_that_it_repeats_are_events_in_the_callers_sp
         ]);
         assert_eq!(lines.len(), 1, "{:?}", heard.lines(&["rusty_attachments::"]));
     }
-    assert!(heard.lines(&["attempt 3 failed"]).is_empty());
+    let others = heard.lines(&["attempt 3 failed"]);
+    assert!(others.is_empty(), "{others:?}");
 }
 
 #[tokio::test]

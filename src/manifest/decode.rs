@@ -9,7 +9,7 @@ use super::json::{Kind, Number, Reader, SyntaxError};
 use super::table::{Manifest, ManifestVersion};
 use super::v2023::{PathsBuilder, list_of_names};
 use super::v2025;
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::hash::HashAlgorithm;
 
 /// Reads a manifest of version 2023-03-03 or 2025-12-04-beta from UTF-8, in which surrogates may be encoded like other
@@ -39,7 +39,7 @@ pub(crate) fn validate(text: &[u8], version: &str) -> Result<()> {
     match version {
         "2023-03-03" => document.into_v2023().map(drop),
         "2025-12-04-beta" => v2025::decode::from_document(document, text).map(drop),
-        _ => Err(Error::ManifestInvalid(format!("Version {version} is not supported"))),
+        _ => Err(Error::manifest(ManifestProblem::Version, format!("Version {version} is not supported"))),
     }
 }
 
@@ -52,7 +52,10 @@ fn check_encoding(text: &[u8]) -> Result<()> {
             [0xED, 0xA0..=0xBF, 0x80..=0xBF, after @ ..] => rest = after,
             bad => {
                 let offset = text.len() - bad.len();
-                return Err(Error::ManifestInvalid(format!("manifest is not valid UTF-8 at byte {offset}")));
+                return Err(Error::manifest(
+                    ManifestProblem::Form,
+                    format!("manifest is not valid UTF-8 at byte {offset}"),
+                ));
             }
         }
     }
@@ -174,12 +177,15 @@ impl<'a> Document<'a> {
             Some("2023-03-03") => self.into_v2023(),
             Some("2025-12-04-beta") => v2025::decode::from_document(self, text),
             Some("UNDEFINED") => Err(invalid("Version ManifestVersion.UNDEFINED is not supported")),
-            _ => Err(Error::ManifestInvalid(format!(
-                "Unknown manifest version: {} (Currently supported Manifest versions: {}, {})",
-                version.display(),
-                ManifestVersion::V2023_03_03.as_str(),
-                ManifestVersion::V2025_12_04.as_str(),
-            ))),
+            _ => Err(Error::manifest(
+                ManifestProblem::Version,
+                format!(
+                    "Unknown manifest version: {} (Currently supported Manifest versions: {}, {})",
+                    version.display(),
+                    ManifestVersion::V2023_03_03.as_str(),
+                    ManifestVersion::V2025_12_04.as_str(),
+                ),
+            )),
         }
     }
 
@@ -200,7 +206,7 @@ impl<'a> Document<'a> {
             return Err(invalid("paths must have a least one item"));
         }
         if let Some(message) = paths.entry_error.or(paths.hash_error) {
-            return Err(Error::ManifestInvalid(message));
+            return Err(Error::manifest(ManifestProblem::Form, message));
         }
         Ok(Manifest {
             version: ManifestVersion::V2023_03_03,
@@ -223,7 +229,10 @@ impl<'a> Document<'a> {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(Error::ManifestInvalid(format!("manifest is missing required field(s) {}", list_of_names(&missing))))
+        Err(Error::manifest(
+            ManifestProblem::Form,
+            format!("manifest is missing required field(s) {}", list_of_names(&missing)),
+        ))
     }
 
     pub(super) fn check_version(&self, wanted: ManifestVersion) -> Result<()> {
@@ -231,7 +240,7 @@ impl<'a> Document<'a> {
         if named == Some(wanted.as_str()) {
             return Ok(());
         }
-        Err(Error::ManifestInvalid(format!("manifestVersion must be \"{}\"", wanted.as_str())))
+        Err(Error::manifest(ManifestProblem::Version, format!("manifestVersion must be \"{}\"", wanted.as_str())))
     }
 
     pub(super) fn checked_algorithm(&self) -> Result<HashAlgorithm> {
@@ -259,5 +268,5 @@ fn skip_and_remember<'a>(reader: &mut Reader<'a>) -> Result<Reader<'a>, SyntaxEr
 }
 
 pub(super) fn invalid(message: &str) -> Error {
-    Error::ManifestInvalid(message.to_owned())
+    Error::manifest(ManifestProblem::Form, message.to_owned())
 }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::cache::HashCache;
-use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, Result};
+use crate::error::{Error, Result};
 use crate::fs::path_list::PathList;
 use crate::fs::target::TargetRoot;
 use crate::manifest::Manifest;
@@ -177,13 +177,11 @@ struct Job {
 /// # Errors
 /// Before anything is written: [`Error::PathOutsideRoot`], [`Error::ManifestInvalid`] (clashing paths, negative sizes, a diff),
 /// [`Error::InvalidArgument`] (an unknown conflict resolution meets a conflict). Then: [`Error::Integrity`],
-/// [`Error::Io`] for a directory that can't be made, [`Error::Download`] for a file that can't be written, S3's errors,
+/// [`Error::DownloadDirectory`] for a directory that can't be made, [`Error::Download`] for a file that can't be written, S3's errors,
 /// [`Error::Cancelled`]. Files that were finished by then are right and stay.
 pub(crate) async fn download(request: DownloadRequest, context: &Context) -> Result<DownloadReport> {
     run(request, context).await.map_err(|error| match error {
-        Error::Io { action, path, source } if action != CREATE_DOWNLOAD_DIRECTORY => {
-            Error::Download { action, path, source }
-        }
+        Error::Io { action, path, source } => Error::Download { action, path, source },
         other => other,
     })
 }

@@ -109,7 +109,13 @@ pub(crate) fn run(request: &PrepareRequest) -> Result<Prepared> {
         }
     }
     if !missing.is_empty() || !directories.is_empty() {
-        return Err(Error::MisconfiguredInputs(grouping::misconfigured_text(&texts(missing), &texts(directories))));
+        let (missing, directories) = (sorted(missing), sorted(directories));
+        let text = grouping::misconfigured_text(&texts(&missing), &texts(&directories));
+        return Err(Error::MisconfiguredInputs {
+            missing: to_paths(&missing),
+            directories: to_paths(&directories),
+            text,
+        });
     }
     for path in request.outputs.iter().map(absolute) {
         if let Some(group) = grouper.group_of(&path) {
@@ -163,10 +169,20 @@ fn is_absence(error: &std::io::Error) -> bool {
     })
 }
 
-fn texts(mut paths: Vec<Vec<u8>>) -> Vec<String> {
+fn sorted(mut paths: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     paths.sort();
     paths.dedup();
+    paths
+}
+
+fn texts(paths: &[Vec<u8>]) -> Vec<String> {
     paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect()
+}
+
+/// Paths for messages: one that this system can't have is there as text.
+fn to_paths(paths: &[Vec<u8>]) -> Vec<PathBuf> {
+    let as_text = |path: &[u8]| String::from_utf8_lossy(path).into_owned().into();
+    paths.iter().map(|path| os_string_from_wtf8(path).unwrap_or_else(|| as_text(path)).into()).collect()
 }
 
 /// A group as it grows.

@@ -37,7 +37,8 @@ impl Subscriber for Records {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && metadata.target().starts_with(TARGETS) && level(*metadata.level()) >= self.least
+        // Besides spans and events there are questions whether an event would be heard.
+        !metadata.is_span() && metadata.target().starts_with(TARGETS) && level(*metadata.level()) >= self.least
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

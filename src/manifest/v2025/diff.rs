@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::show;
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::hash::hash_bytes;
 use crate::manifest::compare::same_contents;
 use crate::manifest::distinct::DistinctPaths;
@@ -94,9 +94,10 @@ pub(crate) fn apply_diffs(snapshot: &Manifest, diffs: &[&Manifest]) -> Result<Ma
         };
         let found = hash_bytes(encode(&result)?.as_bytes());
         if *parent != *found.text() {
-            return Err(Error::ManifestInvalid(format!(
-                "the diff is against manifest {parent}, not against {found}, which it was applied to"
-            )));
+            return Err(Error::manifest(
+                ManifestProblem::Diff,
+                format!("the diff is against manifest {parent}, not against {found}, which it was applied to"),
+            ));
         }
         result = apply_unchecked(&result, diff)?;
     }
@@ -143,7 +144,9 @@ fn check_clashes(directories: &[Directory], files: &FileTable) -> Result<()> {
         .find(|path| is_file(path))
         .or_else(|| (0..files.len()).find_map(|row| parent_file(files.path(row).as_bytes(), &is_file)));
     match clash {
-        Some(path) => Err(Error::ManifestInvalid(format!("{:?} would be a file and a directory", show(path)))),
+        Some(path) => {
+            Err(Error::manifest(ManifestProblem::Entry, format!("{:?} would be a file and a directory", show(path))))
+        }
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The attempts at one request: how often it has failed, and the events that say so.
+//! The attempts at one request: how long it waits between them, and the events that say so.
 //!
 //! Attempts are made deep inside the SDK, by parts that all requests of a client share. What belongs to one request goes there
 //! with the task that makes it.
@@ -12,7 +12,7 @@ use tokio::task_local;
 use tracing::Level;
 
 use super::errors::Asked;
-use super::explain::plain_text;
+use super::explain::connection;
 use crate::store::backoff::Backoff;
 
 /// The target of this module's events.
@@ -32,7 +32,10 @@ task_local! {
 }
 
 struct Request {
-    failures: Cell<u32>,
+    /// Attempts that were begun.
+    attempts: Cell<u32>,
+    /// The wait after the attempt under way, once it was decided.
+    wait: Cell<Option<Duration>>,
     /// What is asked for. Only where somebody listens: it is copied for each request.
     names: Option<Names>,
 }
@@ -47,19 +50,33 @@ struct Names {
 pub(super) async fn count<T>(asked: Asked<'_>, request: impl Future<Output = T>) -> T {
     let names = || Names { operation: asked.operation, bucket: asked.bucket.to_owned(), key: asked.key.to_owned() };
     let names = tracing::enabled!(target: TARGET, Level::DEBUG).then(names);
-    REQUEST.scope(Request { failures: Cell::new(0), names }, request).await
+    REQUEST.scope(Request { attempts: Cell::new(0), wait: Cell::new(None), names }, request).await
 }
 
-/// One more attempt of the task's request has failed and is to be made again: how long to wait first.
+/// An attempt of the task's request begins.
+pub(super) fn begin() {
+    let of_request = |request: &Request| {
+        request.attempts.set(request.attempts.get() + 1);
+        request.wait.set(None);
+    };
+    // Every request is counted; where one is not, it waits as after its first attempt.
+    let _ = REQUEST.try_with(of_request);
+}
+
+/// The attempt under way has failed and the request is to be made again: how long to wait first. The SDK asks twice, since it
+/// also closes the connection by what was decided.
 pub(super) fn wait_after(context: &InterceptorContext) -> Duration {
     let of_request = |request: &Request| {
-        let failures = request.failures.get() + 1;
-        request.failures.set(failures);
-        let wait = BACKOFF.wait(failures);
+        if let Some(wait) = request.wait.get() {
+            return wait;
+        }
+        let attempts = request.attempts.get();
+        let wait = BACKOFF.wait(attempts);
+        request.wait.set(Some(wait));
         if let Some(names) = &request.names
-            && failures < MAX_ATTEMPTS
+            && attempts < MAX_ATTEMPTS
         {
-            names.failed(failures, &reason(context), wait);
+            names.failed(attempts, &reason(context), wait);
         }
         wait
     };
@@ -107,5 +124,5 @@ fn reason(context: &InterceptorContext) -> String {
             .map_or_else(|| format!("HTTP status {status}"), |phrase| format!("HTTP status {status} {phrase}"));
     }
     let Some(Err(error)) = context.output_or_error() else { return "no reply came".to_owned() };
-    error.as_connector_error().map_or_else(|| "no reply came".to_owned(), |error| plain_text(error))
+    error.as_connector_error().map_or_else(|| "no reply came".to_owned(), connection)
 }

@@ -12,8 +12,8 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterce
 use aws_smithy_runtime_api::client::retries::classifiers::{RetryClassifierPriority, RetryReason};
 use aws_smithy_runtime_api::http::Response;
 
-use super::attempts::wait_after;
-use super::explain::plain_text;
+use super::attempts::{begin, wait_after};
+use super::explain::explain;
 use super::traffic::{Link, Route};
 use super::{S3Store, replies};
 use crate::error::{Error, S3Action, S3ClientError};
@@ -136,7 +136,7 @@ const fn is_answer(status: u16) -> bool {
     matches!(status, 304 | 404 | 412 | 416)
 }
 
-/// Adds the reference's words to the user agent; makes replies such that the SDK reads them.
+/// Counts attempts; adds the reference's words to the user agent; makes replies such that the SDK reads them.
 #[derive(Debug)]
 pub(super) struct Messages;
 
@@ -154,6 +154,7 @@ impl Intercept for Messages {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        begin();
         // The user agent is not among the signed headers.
         let headers = context.request_mut().headers_mut();
         let agent = format!("{}{USER_AGENT}", headers.get("user-agent").unwrap_or_default());
@@ -266,7 +267,7 @@ impl Failure {
 }
 
 impl S3Store {
-    pub(super) fn failure<E>(&self, asked: Asked<'_>, error: &SdkError<E, Response>) -> Failure
+    pub(super) fn failure<E>(&self, asked: Asked<'_>, error: SdkError<E, Response>) -> Failure
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -304,25 +305,43 @@ impl S3Store {
             return failure;
         }
         let last = match self.signals.last_error.load(Ordering::Relaxed) {
-            0 => format!("no reply came: {}", failure.error),
+            0 => match &failure.error {
+                Error::S3Client(error) => error.details.clone(),
+                error => error.to_string(),
+            },
             status => format!(
                 "the last error was HTTP status {status}, S3 asked to slow down {} times",
                 self.signals.throttles.load(Ordering::Relaxed)
             ),
         };
         let waited = self.options.retry_budget.as_secs();
-        Failure::without_reply(unanswered(asked, format!("no success within {waited} seconds of retries ({last})")))
+        let details = format!("no success within {waited} seconds of retries ({last})");
+        Failure::without_reply(because(asked, details, failure.error))
     }
 }
 
-fn client_error<E>(asked: Asked<'_>, error: &SdkError<E, Response>) -> Error
+/// It keeps what is beneath the SDK's error, and not the reply: with that it would hold a connection.
+fn client_error<E>(asked: Asked<'_>, error: SdkError<E, Response>) -> Error
 where
-    E: std::error::Error + Send + Sync + 'static,
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    unanswered(asked, plain_text(error))
+    let details = explain(&error);
+    match error.into_source() {
+        Ok(source) => because(asked, details, source),
+        Err(_) => unanswered(asked, details),
+    }
 }
 
 /// A failure to get an answer, or all of its body.
 pub(super) fn unanswered(asked: Asked<'_>, details: String) -> Error {
     S3ClientError::new(asked.action, asked.bucket, asked.key, details).into()
+}
+
+/// The same, with what is beneath it.
+pub(super) fn because(
+    asked: Asked<'_>,
+    details: String,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    S3ClientError::new(asked.action, asked.bucket, asked.key, details).with_source(source).into()
 }

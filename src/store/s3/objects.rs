@@ -52,7 +52,7 @@ impl S3Store {
             let begun = Instant::now();
             let failure = match attempts::count(asked, request()).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => self.failure(asked, &error),
+                Err(error) => self.failure(asked, error),
             };
             let has_others = failure.is_expired_token() && self.identity.renew(begun).await;
             if has_others {

@@ -256,6 +256,10 @@ fn may_be_refusal(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::S3Action;
+    use crate::store::ObjectKey;
+    use crate::store::guidance::ErrorReply;
+    use crate::store::s3::errors::Asked;
 
     const WANTED: Extras =
         Extras::NONE.with(Extra::XxHash, true).with(Extra::Condition, true).with(Extra::UnsignedBody, true);
@@ -303,9 +307,25 @@ mod tests {
     #[test]
     fn an_error_may_name_what_it_is_about() {
         let text = "Value for x-amz-checksum-xxhash128 header is invalid.".to_owned();
-        let failure = Failure::without_reply(crate::Error::Sync(text));
-        assert_eq!(WANTED.only(named(&failure).unwrap()), Extras::NONE.with(Extra::XxHash, true));
-        assert_eq!(named(&Failure::without_reply(crate::Error::Sync("no".to_owned()))), None);
+        let object = ObjectKey::new("bucket", "root/Data/if-none-match");
+        let failure = |text: String| {
+            let asked = Asked::object(S3Action::UploadingFile, "PutObject", &object);
+            let reply = ErrorReply {
+                action: asked.action,
+                operation: asked.operation,
+                status_code: 400,
+                code: Some("InvalidRequest"),
+                message: Some(&text),
+                bucket: asked.bucket,
+                key: asked.key,
+                account_id: None,
+                request_id: None,
+                host_id: None,
+            };
+            Failure::without_reply(reply.into_error().into())
+        };
+        assert_eq!(WANTED.only(named(&failure(text)).unwrap()), Extras::NONE.with(Extra::XxHash, true));
+        assert_eq!(named(&failure("no".to_owned())), None, "keys are not about it");
     }
 
     #[test]
