@@ -1,8 +1,9 @@
-"""What `logging` hears of requests that are made again."""
+"""What `logging` hears of requests that are made again, and what errors say when no reply comes."""
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import subprocess
@@ -14,7 +15,9 @@ import pytest
 from rusty_attachments.exceptions import JobAttachmentS3BotoCoreError
 from transfers import child_environment, manifest_of, upload
 
-AGAIN = re.compile(r"(?:Head|Put)Object of s3://(\S+): attempt (\d+) failed: (.+); trying again in (\d+\.\d\d) s")
+AGAIN = re.compile(
+    r"(?:Head|Put)Object of s3://(\S+): attempt (\d+) failed: (.+); trying again in (\d+\.\d\d) s"
+)
 
 
 @pytest.fixture
@@ -24,23 +27,37 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def assert_no_debug_form(text: str) -> None:
+    """No value as Rust's `Debug` prints it, and none of the SDK's names of its errors."""
+    for form in ("Some(", "{ ", "Failure", "dispatch failure", "client error (", "Error {", "Kind("):
+        assert form not in text, text
+
+
 def repeated(records: list[logging.LogRecord]) -> list[tuple[str, int, str, float]]:
-    found = [AGAIN.fullmatch(record.getMessage()) for record in records if record.name == "rusty_attachments.s3"]
+    found = [
+        AGAIN.fullmatch(record.getMessage()) for record in records if record.name == "rusty_attachments.s3"
+    ]
     return [(match[1], int(match[2]), match[3], float(match[4])) for match in found if match]
 
 
 def test_a_503_is_said_with_its_key_and_the_wait(rig, rig_bucket, folder, caplog):
-    rig.rules({"operation": "PutObject", "key": "*/Data/*", "times": 2, "fault": {"kind": "status", "status": 503}})
+    rig.rules(
+        {"operation": "PutObject", "key": "*/Data/*", "times": 2, "fault": {"kind": "status", "status": 503}}
+    )
     caplog.set_level(logging.DEBUG)
     upload(rig_bucket, folder / "source", folder / "caches", manifest=manifest_of(folder / "source"))
-    assert all(record.levelno == logging.DEBUG for record in caplog.records if record.name == "rusty_attachments.s3")
+    assert all(
+        record.levelno == logging.DEBUG for record in caplog.records if record.name == "rusty_attachments.s3"
+    )
     first, second = repeated(caplog.records)
-    assert first[0] == second[0] and first[0].startswith(f"{rig_bucket}/") and "/Data/" in first[0]
+    assert first[0] == second[0]
+    assert first[0].startswith(f"{rig_bucket}/prefix/Data/")
     assert [first[1:3], second[1:3]] == [
         (1, "HTTP status 503 Service Unavailable"),
         (2, "HTTP status 503 Service Unavailable"),
     ]
-    assert first[3] <= 0.1 and second[3] <= 0.2
+    assert first[3] <= 0.1
+    assert second[3] <= 0.2
 
 
 def test_a_connection_that_is_refused_is_said_while_it_is_waited_out(monkeypatch, rig_bucket, folder, caplog):
@@ -52,10 +69,28 @@ def test_a_connection_that_is_refused_is_said_while_it_is_waited_out(monkeypatch
         caplog.set_level(logging.DEBUG)
         with pytest.raises(JobAttachmentS3BotoCoreError) as error:
             upload(rig_bucket, folder / "source", folder / "caches", manifest=manifest_of(folder / "source"))
-    assert "DispatchFailure" not in str(error.value)
+    assert "the connection failed: Connection refused" in str(error.value)
+    assert_no_debug_form(str(error.value))
     said = repeated(caplog.records)
-    assert said and all("refused" in reason and "(" not in reason.split("(os error")[0] for _, _, reason, _ in said)
+    assert said
+    assert {reason for _, _, reason, _ in said} == {
+        "the connection failed: Connection refused (os error 111)"
+    }
     assert all(place.startswith(f"{rig_bucket}/") for place, _, _, _ in said)
+
+
+def test_without_credentials_the_error_says_where_they_were_looked_for(monkeypatch, tmp_path, folder):
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(JobAttachmentS3BotoCoreError) as error:
+        upload("bucket", folder / "source", folder / "caches", manifest=manifest_of(folder / "source"))
+    text = str(error.value)
+    for source in ("the environment", "profile 'default'", "container", "instance"):
+        assert source in text
+    assert_no_debug_form(text)
 
 
 def test_nothing_of_it_is_said_above_debug(rig, rig_bucket, folder, caplog):
@@ -66,7 +101,9 @@ def test_nothing_of_it_is_said_above_debug(rig, rig_bucket, folder, caplog):
 
 
 def test_records_come_on_the_calling_thread_in_a_forked_child_too(rig, rig_bucket, folder):
-    rig.rules({"operation": "PutObject", "per_key": True, "nth": [1], "fault": {"kind": "status", "status": 503}})
+    rig.rules(
+        {"operation": "PutObject", "per_key": True, "nth": [1], "fault": {"kind": "status", "status": 503}}
+    )
     program = """
         import logging, os, sys, threading, warnings
         from pathlib import Path

@@ -26,6 +26,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::shared::IntoShared;
 
 pub(super) use proxies::Proxies;
+use rustls::CertificateError;
 use self_signed::SelfSigned;
 use trust::Anchors;
 pub(super) use trust::Trust;
@@ -215,7 +216,7 @@ impl HttpConnector for Router {
         let certificates = Arc::clone(&self.certificates);
         HttpConnectorFuture::new(async move {
             answer.await.map_err(|error| match refused_certificate(&error) {
-                Some(reason) => ConnectorError::user(untrusted(&host, &reason, &certificates).into()),
+                Some(reason) => ConnectorError::user(untrusted(&host, reason, &certificates).into()),
                 None => error,
             })
         })
@@ -234,11 +235,11 @@ fn untrusted(host: &str, reason: &str, certificates: &Certificates) -> Configura
 }
 
 /// Why TLS refused the server's certificate, where that is what happened.
-fn refused_certificate(error: &ConnectorError) -> Option<String> {
+fn refused_certificate(error: &ConnectorError) -> Option<&'static str> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref::<rustls::Error>() {
-            return Some(format!("{reason:?}").split(['(', '{']).next().unwrap_or_default().trim().to_owned());
+            return Some(refusal(reason));
         }
         // An I/O error's source is that of the error inside it.
         next = match error.downcast_ref::<std::io::Error>() {
@@ -247,4 +248,19 @@ fn refused_certificate(error: &ConnectorError) -> Option<String> {
         };
     }
     None
+}
+
+fn refusal(reason: &CertificateError) -> &'static str {
+    use CertificateError as Reason;
+    match reason {
+        Reason::Expired | Reason::ExpiredContext { .. } => "it has expired",
+        Reason::NotValidYet | Reason::NotValidYetContext { .. } => "it is not valid yet",
+        Reason::Revoked => "it was revoked",
+        Reason::UnknownIssuer => "its issuer is not known",
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => "it is for another host",
+        Reason::BadSignature => "its signature is wrong",
+        Reason::BadEncoding => "it cannot be read",
+        Reason::InvalidPurpose | Reason::InvalidPurposeContext { .. } => "it is not for a server",
+        _ => "it breaks a rule for certificates",
+    }
 }
