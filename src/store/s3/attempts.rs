@@ -46,11 +46,11 @@ struct Names {
     key: String,
 }
 
-/// Makes a request, whose attempts are counted.
-pub(super) async fn count<T>(asked: Asked<'_>, request: impl Future<Output = T>) -> T {
+/// A request, whose attempts are counted. Not `async`, which would hold the request twice: the SDK's futures are large.
+pub(super) fn count<T>(asked: Asked<'_>, request: impl Future<Output = T>) -> impl Future<Output = T> {
     let names = || Names { operation: asked.operation, bucket: asked.bucket.to_owned(), key: asked.key.to_owned() };
     let names = tracing::enabled!(target: TARGET, Level::DEBUG).then(names);
-    REQUEST.scope(Request { attempts: Cell::new(0), wait: Cell::new(None), names }, request).await
+    REQUEST.scope(Request { attempts: Cell::new(0), wait: Cell::new(None), names }, request)
 }
 
 /// An attempt of the task's request begins.
