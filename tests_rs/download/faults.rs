@@ -199,7 +199,7 @@ async fn whichever_request_and_all_after_it_fail_nothing_wrong_is_written() {
                     assert_eq!(assert_nothing_wrong(root.path(), &label), files().len(), "{label}: false success");
                 }
                 // What is no manifest is said in the reference's words, which name no key; the log does.
-                Err(Error::Sync(_)) => assert!(fault == Fault::ObjectShort && step <= 2, "{label}"),
+                Err(Error::StoredManifest { .. }) => assert!(fault == Fault::ObjectShort && step <= 2, "{label}"),
                 Err(error) => {
                     assert_eq!(matches!(error, Error::Integrity(_)), is_of_body, "{label}: {error}");
                     assert_key_is_named(&error, &struck, &label);
