@@ -3,24 +3,21 @@
 //! 1. An error names the thing that failed: the file, the key and bucket, the manifest entry, the option. A reader can act
 //!    on the text alone.
 //! 2. Variants are structured; text is made in `Display`. Callers match on variants, never on text.
-//! 3. An error keeps its cause (`#[source]`). Nothing is swallowed: what is not returned is logged through
-//!    [`crate::transfer::context::Context`].
+//! 3. An error keeps its cause (`#[source]`), and clones share it, so that several callers of one failure have all of it.
+//!    Nothing is swallowed: what is not returned is logged through [`crate::transfer::context::Context`].
 //! 4. An error about S3 carries the reference's fields (action, status code, bucket, key) and its guidance for that status,
 //!    so that the Python face can raise the reference's classes without parsing text.
 //! 5. A cancelled operation is an error ([`Error::Cancelled`]), never a partial success.
 //! 6. No panic is part of an interface. `unwrap` and `expect` stand only where a comment proves them.
 
-use std::path::PathBuf;
-
-/// The action of the [`Error::Io`] for a directory that files should have been downloaded to. The reference raises a plain
-/// `OSError` for it, with advice.
-pub(crate) const CREATE_DOWNLOAD_DIRECTORY: &str = "create download directory";
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The crate's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong, one variant for each thing a caller may want to tell apart.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// S3 answered with an error status.
@@ -61,7 +58,18 @@ pub enum Error {
         path: PathBuf,
         /// The system's reason.
         #[source]
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
+    },
+
+    /// A directory that files are downloaded to could not be made or opened. The reference raises a plain `OSError` for it, with
+    /// advice.
+    #[error("Failed to create download directory '{path}': {source}", path = path.display())]
+    DownloadDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: Arc<std::io::Error>,
     },
 
     /// A downloaded file could not be written. The reference wraps the system's error into an `AssetSyncError`.
@@ -73,7 +81,7 @@ pub enum Error {
         path: PathBuf,
         /// The system's reason.
         #[source]
-        source: std::io::Error,
+        source: Arc<std::io::Error>,
     },
 
     /// A path would lead out of its root, or can't be a path on this host.
@@ -86,12 +94,46 @@ pub enum Error {
     },
 
     /// A local path is not below the directory that it should be in; the reference's `PathOutsideDirectoryError`.
-    #[error("{0}")]
-    PathOutside(String),
+    #[error("The provided path '{path}' is not under the root directory: {root}", path = path.display(), root = root.display())]
+    PathOutside {
+        /// The path.
+        path: PathBuf,
+        /// The directory that it should be in.
+        root: PathBuf,
+    },
 
     /// A manifest is not valid. The text is the reference's where the reference has one.
-    #[error("{0}")]
-    ManifestInvalid(String),
+    #[error("{text}")]
+    ManifestInvalid {
+        /// What kind of thing is wrong.
+        problem: ManifestProblem,
+        /// What is wrong, and where.
+        text: String,
+    },
+
+    /// A manifest in S3 can't be used. The reference says why, and not which it is.
+    #[error("{}{source}", if *names_url { format!("{url}: ") } else { String::new() })]
+    StoredManifest {
+        /// Where it is: `s3://bucket/key`.
+        url: String,
+        /// Whether the text begins with the URL; else it is in the log.
+        names_url: bool,
+        /// What is wrong with it.
+        #[source]
+        source: Arc<Error>,
+    },
+
+    /// Several files could not be worked on.
+    #[error("{first} (and {more} more file{plural} could not be {verb})", plural = if *more == 1 { "" } else { "s" })]
+    SeveralFiles {
+        /// What is wrong with the first, by name.
+        #[source]
+        first: Arc<Error>,
+        /// How many more there are.
+        more: usize,
+        /// What was to be done with them: "hashed", "uploaded".
+        verb: &'static str,
+    },
 
     /// A document is no JSON. Carries what `json.JSONDecodeError` needs.
     #[error("{message}: line {line} column {column} (char {position})")]
@@ -115,12 +157,22 @@ pub enum Error {
     NonValidInput(String),
 
     /// Inputs of a submission are missing or are directories; the reference's `MisconfiguredInputsError`.
-    #[error("{0}")]
-    MisconfiguredInputs(String),
+    #[error("{text}")]
+    MisconfiguredInputs {
+        /// Inputs that are not there.
+        missing: Vec<PathBuf>,
+        /// Inputs that are directories.
+        directories: Vec<PathBuf>,
+        /// All of them, in the reference's words.
+        text: String,
+    },
 
     /// An output manifest in S3 names no asset root; the reference's `MissingAssetRootError`.
-    #[error("{0}")]
-    MissingAssetRoot(String),
+    #[error("Failed to get asset root from metadata of output manifest: {key}")]
+    MissingAssetRoot {
+        /// The manifest's key.
+        key: String,
+    },
 
     /// The operation is not defined for this input; `NotImplementedError` in Python.
     #[error("{0}")]
@@ -131,8 +183,27 @@ pub enum Error {
     Sync(String),
 }
 
+/// What kind of thing is wrong with a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ManifestProblem {
+    /// Its version is not known, or not supported.
+    Version,
+    /// It is not of its version's form: not UTF-8, a field that is missing or has another type, an unknown reference.
+    Form,
+    /// An entry can't be: a negative size, a path that is there twice, a file below a file, a deletion in a snapshot.
+    Entry,
+    /// Its sizes don't add up to its total, or to a number that has a place in it.
+    Total,
+    /// It has something that the version that it should be written in has no place for.
+    NotExpressible,
+    /// A diff is applied to another manifest than its parent, or used where a snapshot is needed.
+    Diff,
+}
+
 /// An error status from S3, with the fields of the reference's `JobAttachmentsS3ClientError`.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 #[error(
     "Error {action} in bucket '{bucket}', Target key or prefix: '{key}', HTTP Status Code: {status_code}, {message}",
     action = action.as_str()
@@ -156,6 +227,7 @@ pub struct S3ServiceError {
 
 /// What an error reply of S3 says, as botocore shows it in `ClientError.response`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServiceReply {
     /// S3's name of the operation: `PutObject`, …
     pub operation: String,
@@ -170,7 +242,8 @@ pub struct ServiceReply {
 }
 
 /// A failure to get any usable answer from S3.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 #[error(
     "An issue occurred with AWS service request while {action}: {details} (bucket '{bucket}', key '{key}')\n\
      This could be due to temporary issues with AWS, internet connection, or your AWS credentials. \
@@ -187,20 +260,29 @@ pub struct S3ClientError {
     pub key: String,
     /// The chain of causes, outermost first.
     pub details: String,
-    /// The SDK's error.
+    /// What is beneath it: an error of the system, of TLS, of the HTTP client.
     #[source]
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl S3ClientError {
-    /// One that has no error of the SDK beneath it.
+    /// One that has no other error beneath it.
+    #[must_use]
     pub fn new(action: S3Action, bucket: &str, key: &str, details: impl Into<String>) -> Self {
         Self { action, bucket: bucket.to_owned(), key: key.to_owned(), details: details.into(), source: None }
+    }
+
+    /// The same with an error beneath it.
+    #[must_use]
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
+        self
     }
 }
 
 /// A mistake in the AWS configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("The AWS configuration can't be used: {place}: {problem}.")]
 pub struct ConfigurationError {
     /// Where it is: a variable, a profile and its file, a bundle of certificates.
@@ -218,6 +300,7 @@ impl ConfigurationError {
 
 /// Bytes that are not what their hash or size says.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 #[error("Integrity check failed for {subject}: expected {expected}, found {found}{place}", place = place.as_deref().map(|p| format!(" ({p})")).unwrap_or_default())]
 pub struct IntegrityError {
     /// What was checked: an S3 location or a local path.
@@ -232,13 +315,19 @@ pub struct IntegrityError {
 
 /// What the reference calls `action` in its S3 errors; the words are part of its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[non_exhaustive]
 pub enum S3Action {
+    /// Uploading a file's contents.
     UploadingFile,
+    /// Uploading bytes, such as a manifest.
     UploadingBinaryFile,
+    /// Downloading contents into a file.
     DownloadingFile,
+    /// Downloading bytes, such as a manifest.
     DownloadingBinaryFile,
+    /// Listing keys.
     ListingBucketContents,
+    /// Asking whether an object is there.
     CheckingIfObjectExists,
 }
 
@@ -322,12 +411,22 @@ impl SourceProblem {
 
 impl Error {
     /// An [`Error::Io`] from a failed call.
-    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<std::io::Error>) -> Self {
-        Self::Io { action, path: path.into(), source: source.into() }
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: impl Into<std::io::Error>) -> Self {
+        Self::Io { action, path: path.into(), source: Arc::new(source.into()) }
+    }
+
+    /// An [`Error::DownloadDirectory`] from a failed call.
+    pub(crate) fn download_directory(path: impl Into<PathBuf>, source: impl Into<std::io::Error>) -> Self {
+        Self::DownloadDirectory { path: path.into(), source: Arc::new(source.into()) }
+    }
+
+    /// An [`Error::ManifestInvalid`].
+    pub(crate) fn manifest(problem: ManifestProblem, text: impl Into<String>) -> Self {
+        Self::ManifestInvalid { problem, text: text.into() }
     }
 
     /// An [`Error::SourceFile`] from what opening or reading an input gave.
-    pub fn source_file(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
+    pub(crate) fn source_file(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         let problem = match error.kind() {
             // Nothing else means that it has vanished: callers leave out files that have.
@@ -339,41 +438,31 @@ impl Error {
         Self::SourceFile { path: path.into(), problem }
     }
 
-    /// The same error once more, for several callers who share one failure. Causes become text.
-    #[must_use]
-    pub fn duplicate(&self) -> Self {
-        match self {
-            Self::S3Service(error) => S3ServiceError::clone(error).into(),
-            Self::S3Client(error) => {
-                S3ClientError::new(error.action, &error.bucket, &error.key, error.details.clone()).into()
-            }
-            Self::Configuration(error) => ConfigurationError::clone(error).into(),
-            Self::Cancelled(text) => Self::Cancelled(text.clone()),
-            Self::Integrity(error) => IntegrityError::clone(error).into(),
-            Self::SourceFile { path, problem } => Self::SourceFile { path: path.clone(), problem: problem.clone() },
-            Self::Io { action, path, source } => Self::Io { action, path: path.clone(), source: duplicate_io(source) },
-            Self::Download { action, path, source } => {
-                Self::Download { action, path: path.clone(), source: duplicate_io(source) }
-            }
-            Self::PathOutsideRoot { path, problem } => Self::PathOutsideRoot { path: path.clone(), problem: *problem },
-            Self::PathOutside(text) => Self::PathOutside(text.clone()),
-            Self::ManifestInvalid(text) => Self::ManifestInvalid(text.clone()),
-            Self::Json { message, position, line, column } => {
-                Self::Json { message: message.clone(), position: *position, line: *line, column: *column }
-            }
-            Self::InvalidArgument(text) => Self::InvalidArgument(text.clone()),
-            Self::NonValidInput(text) => Self::NonValidInput(text.clone()),
-            Self::MisconfiguredInputs(text) => Self::MisconfiguredInputs(text.clone()),
-            Self::MissingAssetRoot(text) => Self::MissingAssetRoot(text.clone()),
-            Self::NotSupported(text) => Self::NotSupported(text.clone()),
-            Self::Sync(text) => Self::Sync(text.clone()),
-        }
-    }
-
     /// Whether this is a cancellation.
     #[must_use]
     pub const fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled(_))
+    }
+
+    /// Whether the object, the bucket or the local file is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self.first() {
+            Self::SourceFile { problem, .. } => *problem == SourceProblem::Missing,
+            error => error.status_code() == Some(404) || error.has_io_kind(std::io::ErrorKind::NotFound),
+        }
+    }
+
+    /// Whether S3 or the system does not permit it.
+    #[must_use]
+    pub fn is_access_denied(&self) -> bool {
+        let denied = std::io::ErrorKind::PermissionDenied;
+        match self.first() {
+            Self::SourceFile { problem: SourceProblem::Unreadable { number: Some(number), .. }, .. } => {
+                std::io::Error::from_raw_os_error(*number).kind() == denied
+            }
+            error => error.status_code() == Some(403) || error.has_io_kind(denied),
+        }
     }
 
     /// The HTTP status, where S3 answered with one.
@@ -384,12 +473,57 @@ impl Error {
             _ => None,
         }
     }
-}
 
-fn duplicate_io(error: &std::io::Error) -> std::io::Error {
-    error
-        .raw_os_error()
-        .map_or_else(|| std::io::Error::new(error.kind(), error.to_string()), std::io::Error::from_raw_os_error)
+    /// The local path that it is about.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self.first() {
+            Self::SourceFile { path, .. }
+            | Self::Io { path, .. }
+            | Self::DownloadDirectory { path, .. }
+            | Self::Download { path, .. }
+            | Self::PathOutside { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The bucket that it is about.
+    #[must_use]
+    pub fn bucket(&self) -> Option<&str> {
+        match self {
+            Self::S3Service(error) => Some(&error.bucket),
+            Self::S3Client(error) => Some(&error.bucket),
+            _ => None,
+        }
+    }
+
+    /// The key, or the prefix of a listing, that it is about.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::S3Service(error) => Some(&error.key),
+            Self::S3Client(error) => Some(&error.key),
+            Self::MissingAssetRoot { key } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The first of several errors, or this one.
+    fn first(&self) -> &Self {
+        match self {
+            Self::SeveralFiles { first, .. } => first,
+            _ => self,
+        }
+    }
+
+    fn has_io_kind(&self, kind: std::io::ErrorKind) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::DownloadDirectory { source, .. } | Self::Download { source, .. } => {
+                source.kind() == kind
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Why a manifest path is refused.
@@ -463,3 +597,33 @@ const LOOP_ERRNO: i32 = if cfg!(target_os = "linux") {
 } else {
     -1
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_the_cause() {
+        let error = Error::io("write", "/target/file", rustix::io::Errno::NOSPC);
+        let copy = error.clone();
+        let (Error::Io { source: one, .. }, Error::Io { source: other, .. }) = (&error, &copy) else { unreachable!() };
+        assert!(Arc::ptr_eq(one, other));
+        assert_eq!((copy.to_string(), copy.path()), (error.to_string(), Some(Path::new("/target/file"))));
+    }
+
+    #[test]
+    fn predicates_go_by_what_happened_wherever_it_did() {
+        let denied = |errno: rustix::io::Errno| Error::source_file("/a", &errno.into()).is_access_denied();
+        assert!(denied(rustix::io::Errno::ACCESS) && !denied(rustix::io::Errno::IO));
+        let missing = Error::source_file("/a", &std::io::ErrorKind::NotFound.into());
+        let several = Error::SeveralFiles { first: Arc::new(missing), more: 2, verb: "hashed" };
+        assert!(several.is_not_found() && !several.is_access_denied());
+        assert_eq!(several.path(), Some(Path::new("/a")));
+        assert_eq!(several.to_string(), "/a: the file does not exist (and 2 more files could not be hashed)");
+        assert!(Error::download_directory("/a", rustix::io::Errno::ACCESS).is_access_denied());
+        let client = S3ClientError::new(S3Action::UploadingFile, "bucket", "key", "no reply").with_source("a cause");
+        let error = Error::from(client).clone();
+        assert_eq!((error.bucket(), error.key()), (Some("bucket"), Some("key")));
+        assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string() == "a cause"));
+    }
+}

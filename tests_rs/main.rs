@@ -6,6 +6,7 @@
 mod api;
 mod api_list;
 mod download;
+mod events;
 mod fuzzing;
 mod hash_rows;
 mod interleavings;

@@ -15,18 +15,20 @@ _OURS = {
     "upload": "rusty_attachments.upload",
     "download": "rusty_attachments.download",
     "caches": "rusty_attachments.caches",
+    "s3": "rusty_attachments.s3",
 }
 _THEIRS = {
     "": "deadline.job_attachments",
     "upload": "deadline.job_attachments.upload",
     "download": "deadline.job_attachments.download",
     "caches": "Deadline",
+    "s3": "deadline.job_attachments.s3",
 }
 _is_swapped = False
 
 
 def logger(area: str = "") -> logging.Logger:
-    """The logger of an area: `upload`, `download`, `caches`, or of none in particular."""
+    """The logger of an area: `upload`, `download`, `caches`, `s3`, or of none in particular."""
     return logging.getLogger((_THEIRS if _is_swapped else _OURS)[area])
 
 

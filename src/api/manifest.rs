@@ -75,7 +75,9 @@ impl Manifest {
         let path = path.as_ref();
         let text = super::read_file(path)?;
         decode(&text).map_err(|error| match error {
-            Error::ManifestInvalid(text) => Error::ManifestInvalid(format!("{}: {text}", path.display())),
+            Error::ManifestInvalid { problem, text } => {
+                Error::ManifestInvalid { problem, text: format!("{}: {text}", path.display()) }
+            }
             Error::Json { message, position, line, column } => {
                 Error::Json { message: format!("{}: {message}", path.display()), position, line, column }
             }

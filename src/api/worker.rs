@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::path::{PathFormat, path_from_wtf8, wtf8_from_os_str};
 use crate::path_mapping::PathMappingRule;
 use crate::worker::{ManifestProperties, WorkerManifestProperties, properties_from_json};
@@ -45,7 +45,7 @@ impl WorkerManifestProperties {
     /// Reads the worker properties file that the agent hands to its processes.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file can't be read, [`Error::Json`] and [`Error::NonValidInput`] for what is none.
+    /// [`crate::Error::Io`] where the file can't be read, [`crate::Error::Json`] and [`crate::Error::NonValidInput`] for what is none.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<Self>> {
         let path = path.as_ref();
         let text = super::read_file(path)?;
@@ -55,7 +55,7 @@ impl WorkerManifestProperties {
     /// Reads worker properties from the text of such a file.
     ///
     /// # Errors
-    /// [`Error::Json`] and [`Error::NonValidInput`].
+    /// [`crate::Error::Json`] and [`crate::Error::NonValidInput`].
     pub fn from_json(text: &[u8]) -> Result<Vec<Self>> {
         properties_from_json(text)
     }
@@ -87,7 +87,7 @@ impl WorkerManifestProperties {
     /// The directories in which outputs are looked for, relative to the root.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a directory of another system's format that is not relative.
+    /// [`crate::Error::InvalidArgument`] for a directory of another system's format that is not relative.
     pub fn output_directories(&self) -> Result<Vec<PathBuf>> {
         let directories = self.local_output_relative_directories(PathFormat::host())?.unwrap_or_default();
         Ok(directories.iter().map(|path| path_from_wtf8(path)).collect())

@@ -25,7 +25,7 @@ use super::leftovers::remove_stale;
 use super::open::FileStamp;
 use super::target::Target;
 use crate::descriptors::{Descriptors, patiently};
-use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, PathProblem, Result};
+use crate::error::{Error, PathProblem, Result};
 use crate::path::{ManifestPath, PathFormat};
 
 /// How many directories are kept open in the process, at most.
@@ -60,14 +60,14 @@ impl TargetRoot {
         let is_new = match std::fs::create_dir(path) {
             Ok(()) => true,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(path).map_err(|error| Error::io(CREATE_DOWNLOAD_DIRECTORY, path, error))?;
+                std::fs::create_dir_all(path).map_err(|error| Error::download_directory(path, error))?;
                 true
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => false,
-            Err(error) => return Err(Error::io(CREATE_DOWNLOAD_DIRECTORY, path, error)),
+            Err(error) => return Err(Error::download_directory(path, error)),
         };
         let directory = patiently(|| rustix::fs::open(path, DIRECTORY, Mode::empty()))
-            .map_err(|error| Error::io(CREATE_DOWNLOAD_DIRECTORY, path, error))?;
+            .map_err(|error| Error::download_directory(path, error))?;
         Ok(Self::over(directory, path, is_new))
     }
 
@@ -307,7 +307,7 @@ fn directory_error(error: Errno, full: &Path, shown: ManifestPath<'_>) -> Error 
         Errno::XDEV | Errno::LOOP => {
             Error::PathOutsideRoot { path: shown.display(), problem: PathProblem::LinkEscapes }
         }
-        _ => Error::io(CREATE_DOWNLOAD_DIRECTORY, full, error),
+        _ => Error::download_directory(full, error),
     }
 }
 

@@ -265,7 +265,7 @@ mod tests {
         let shared = Shared { request: &request, outcome: Mutex::default() };
         let mut builder = WalkBuilder::new(request.root);
         walk_alone(builder.standard_filters(false).hidden(false).follow_links(true), &shared);
-        let (alone, error) = shared.outcome.into_inner().unwrap();
+        let (alone, error) = shared.outcome.into_inner();
         assert!(error.is_none());
         assert_eq!(sorted(&alone.files), sorted(&parallel.files));
         assert_eq!(sorted(&alone.directories), sorted(&parallel.directories));

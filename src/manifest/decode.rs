@@ -6,7 +6,7 @@
 use super::fields::{Fields, invalid};
 use super::table::{Manifest, ManifestVersion};
 use super::v2025;
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 
 /// Reads a manifest of version 2023-03-03 or 2025-12-04-beta from UTF-8, in which surrogates may be encoded like other
 /// characters (Python's `surrogatepass`).
@@ -35,7 +35,7 @@ pub(crate) fn validate(text: &[u8], version: &str) -> Result<()> {
     match version {
         "2023-03-03" => into_v2023(fields).map(drop),
         "2025-12-04-beta" => v2025::decode::from_fields(fields, text).map(drop),
-        _ => Err(Error::ManifestInvalid(format!("Version {version} is not supported"))),
+        _ => Err(Error::manifest(ManifestProblem::Version, format!("Version {version} is not supported"))),
     }
 }
 
@@ -48,7 +48,10 @@ fn check_encoding(text: &[u8]) -> Result<()> {
             [0xED, 0xA0..=0xBF, 0x80..=0xBF, after @ ..] => rest = after,
             bad => {
                 let offset = text.len() - bad.len();
-                return Err(Error::ManifestInvalid(format!("manifest is not valid UTF-8 at byte {offset}")));
+                return Err(Error::manifest(
+                    ManifestProblem::Form,
+                    format!("manifest is not valid UTF-8 at byte {offset}"),
+                ));
             }
         }
     }
@@ -65,12 +68,15 @@ fn into_manifest(fields: Fields<'_>, text: &[u8]) -> Result<Manifest> {
         Some("2023-03-03") => into_v2023(fields),
         Some("2025-12-04-beta") => v2025::decode::from_fields(fields, text),
         Some("UNDEFINED") => Err(invalid("Version ManifestVersion.UNDEFINED is not supported")),
-        _ => Err(Error::ManifestInvalid(format!(
-            "Unknown manifest version: {} (Currently supported Manifest versions: {}, {})",
-            version.display(),
-            ManifestVersion::V2023_03_03.as_str(),
-            ManifestVersion::V2025_12_04.as_str(),
-        ))),
+        _ => Err(Error::manifest(
+            ManifestProblem::Version,
+            format!(
+                "Unknown manifest version: {} (Currently supported Manifest versions: {}, {})",
+                version.display(),
+                ManifestVersion::V2023_03_03.as_str(),
+                ManifestVersion::V2025_12_04.as_str(),
+            ),
+        )),
     }
 }
 
@@ -91,7 +97,7 @@ fn into_v2023(fields: Fields<'_>) -> Result<Manifest> {
         return Err(invalid("paths must have a least one item"));
     }
     if let Some(message) = paths.entry_error.or(paths.hash_error) {
-        return Err(Error::ManifestInvalid(message));
+        return Err(Error::manifest(ManifestProblem::Form, message));
     }
     Ok(Manifest {
         version: ManifestVersion::V2023_03_03,

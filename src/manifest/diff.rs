@@ -8,7 +8,7 @@ use super::encode::encode;
 use super::merge::total_of;
 use super::table::{Content, Directory, FileTable, Manifest, ManifestVersion};
 use super::v2025;
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::hash::hash_bytes;
 use crate::path::ManifestPath;
 
@@ -67,14 +67,6 @@ fn same_entry(left: &FileTable, left_row: usize, right: &FileTable, right_row: u
         && left.mtime_micros(left_row) == right.mtime_micros(right_row)
 }
 
-/// Applies one diff to the snapshot that it was computed against. See [`apply_diffs`].
-///
-/// # Errors
-/// As [`apply_diffs`].
-pub(crate) fn apply_diff(snapshot: &Manifest, diff: &Manifest) -> Result<Manifest> {
-    apply_diffs(snapshot, std::slice::from_ref(&diff))
-}
-
 /// Applies diffs in order. Each must carry the hash of what it is applied to: the snapshot, or the result before it.
 ///
 /// Changed files keep their place and new ones come last; of duplicates the last counts. A file that is put where a
@@ -94,9 +86,10 @@ pub(crate) fn apply_diffs(snapshot: &Manifest, diffs: &[&Manifest]) -> Result<Ma
         };
         let found = hash_bytes(encode(&result)?.as_bytes());
         if *parent != *found.text() {
-            return Err(Error::ManifestInvalid(format!(
-                "the diff is against manifest {parent}, not against {found}, which it was applied to"
-            )));
+            return Err(Error::manifest(
+                ManifestProblem::Diff,
+                format!("the diff is against manifest {parent}, not against {found}, which it was applied to"),
+            ));
         }
         result = apply_unchecked(&result, diff)?;
     }
@@ -143,7 +136,10 @@ fn check_clashes(directories: &[Directory], files: &FileTable) -> Result<()> {
         .find(|path| is_file(path))
         .or_else(|| (0..files.len()).find_map(|row| parent_file(files.path(row).as_bytes(), &is_file)));
     match clash {
-        Some(path) => Err(Error::ManifestInvalid(format!("{:?} would be a file and a directory", v2025::show(path)))),
+        Some(path) => Err(Error::manifest(
+            ManifestProblem::Entry,
+            format!("{:?} would be a file and a directory", v2025::show(path)),
+        )),
         None => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::json::{Kind, Number, Reader, SyntaxError};
 use super::table::ManifestVersion;
 use super::v2023::{PathsBuilder, list_of_names};
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::hash::HashAlgorithm;
 
 /// A field of the document that is no list.
@@ -125,7 +125,10 @@ impl<'a> Fields<'a> {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(Error::ManifestInvalid(format!("manifest is missing required field(s) {}", list_of_names(&missing))))
+        Err(Error::manifest(
+            ManifestProblem::Form,
+            format!("manifest is missing required field(s) {}", list_of_names(&missing)),
+        ))
     }
 
     pub(super) fn check_version(&self, wanted: ManifestVersion) -> Result<()> {
@@ -133,7 +136,7 @@ impl<'a> Fields<'a> {
         if named == Some(wanted.as_str()) {
             return Ok(());
         }
-        Err(Error::ManifestInvalid(format!("manifestVersion must be \"{}\"", wanted.as_str())))
+        Err(Error::manifest(ManifestProblem::Version, format!("manifestVersion must be \"{}\"", wanted.as_str())))
     }
 
     pub(super) fn checked_algorithm(&self) -> Result<HashAlgorithm> {
@@ -161,5 +164,5 @@ fn skip_and_remember<'a>(reader: &mut Reader<'a>) -> Result<Reader<'a>, SyntaxEr
 }
 
 pub(super) fn invalid(message: &str) -> Error {
-    Error::ManifestInvalid(message.to_owned())
+    Error::manifest(ManifestProblem::Form, message)
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::error::Error;
+use crate::error::{Error, ManifestProblem};
 use crate::path::push_code_point;
 
 /// How deep arrays and objects may be nested. The reference fails at about this depth too, with `RecursionError`.
@@ -29,7 +29,10 @@ impl SyntaxError {
     #[allow(clippy::naive_bytecount, reason = "done once, for an error")]
     pub(crate) fn locate(self, text: &[u8]) -> Error {
         if self.message == TOO_DEEP {
-            return Error::ManifestInvalid(format!("manifest is nested deeper than {MAXIMUM_DEPTH} levels"));
+            return Error::manifest(
+                ManifestProblem::Form,
+                format!("manifest is nested deeper than {MAXIMUM_DEPTH} levels"),
+            );
         }
         let before = &text[..self.offset.min(text.len())];
         let characters = |bytes: &[u8]| bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count();

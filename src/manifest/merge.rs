@@ -2,7 +2,7 @@
 
 use super::distinct::{DistinctPaths, DistinctRow};
 use super::table::{Directory, FileTable, Manifest};
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::path::ManifestPath;
 
 /// Merges manifests; where several have a path, the last one's entry counts, in the place of the first one's. Duplicates
@@ -40,8 +40,9 @@ pub(crate) fn merge(manifests: &[&Manifest]) -> Result<Option<Manifest>> {
 
 /// The sum of the sizes of a table, as `totalSize` holds it.
 pub(crate) fn total_of(files: &FileTable) -> Result<i64> {
-    i64::try_from(files.sum_of_sizes())
-        .map_err(|_| Error::ManifestInvalid("the sizes add up to more than a signed 64-bit integer".to_owned()))
+    i64::try_from(files.sum_of_sizes()).map_err(|_| {
+        Error::manifest(ManifestProblem::Total, "the sizes add up to more than a signed 64-bit integer".to_owned())
+    })
 }
 
 fn check_alike(manifests: &[&Manifest]) -> Result<()> {

@@ -22,7 +22,7 @@ pub(crate) use canonical::canonical_order;
 pub use compare::FileStatus;
 pub(crate) use compare::{Difference, compare};
 pub(crate) use decode::{decode, validate};
-pub(crate) use diff::{apply_diff, apply_diffs, compute_diff};
+pub(crate) use diff::{apply_diffs, compute_diff};
 pub(crate) use distinct::DistinctPaths;
 pub(crate) use encode::{Encoder, encode};
 pub(crate) use filter::PathFilter;

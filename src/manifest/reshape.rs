@@ -4,7 +4,7 @@ use super::canonical::row_numbers;
 use super::merge::total_of;
 use super::table::{Content, Directory, FileTable, Manifest, ManifestVersion};
 use super::v2025::name_problem;
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::path::ManifestPath;
 
 /// The files and directories below `root` (a relative path), with paths below it. Duplicates stay duplicates.
@@ -98,9 +98,10 @@ pub(crate) fn convert(manifest: &Manifest, version: ManifestVersion) -> Result<M
         ManifestVersion::V2025_12_04 => what_2025_refuses(manifest),
     };
     match lost {
-        Some(lost) => {
-            Err(Error::ManifestInvalid(format!("manifest version {} has no place for {lost}", version.as_str())))
-        }
+        Some(lost) => Err(Error::manifest(
+            ManifestProblem::NotExpressible,
+            format!("manifest version {} has no place for {lost}", version.as_str()),
+        )),
         None => Ok(Manifest { version, ..manifest.clone() }),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::canonical::canonical_order;
 use super::table::{Content, FileTable, Manifest};
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::path::{ManifestPath, PathFormat};
 
 /// Refuses what the reference lets pass: duplicate paths, a path that is both a file and a directory, paths that would lead
@@ -14,19 +14,25 @@ pub(crate) fn check_strictly(manifest: &Manifest) -> Result<()> {
     let files = &manifest.files;
     for row in 0..files.len() {
         let path = files.path(row);
-        path.check(PathFormat::host()).map_err(|error| Error::ManifestInvalid(error.to_string()))?;
+        path.check(PathFormat::host()).map_err(|error| Error::manifest(ManifestProblem::Entry, error.to_string()))?;
         if path.components().ne(path.as_bytes().split(|byte| *byte == b'/')) {
-            return Err(Error::ManifestInvalid(format!("path {} is not normalised", path.display())));
+            return Err(Error::manifest(ManifestProblem::Entry, format!("path {} is not normalised", path.display())));
         }
         if files.size_bytes(row) < 0 {
-            return Err(Error::ManifestInvalid(format!("size of path {} is negative", path.display())));
+            return Err(Error::manifest(
+                ManifestProblem::Entry,
+                format!("size of path {} is negative", path.display()),
+            ));
         }
     }
     check_names(files)?;
     let total = files.sum_of_sizes();
     if i128::from(manifest.total_size_bytes) != total {
         let given = manifest.total_size_bytes;
-        return Err(Error::ManifestInvalid(format!("totalSize is {given}, but the sizes add up to {total}")));
+        return Err(Error::manifest(
+            ManifestProblem::Total,
+            format!("totalSize is {given}, but the sizes add up to {total}"),
+        ));
     }
     Ok(())
 }
@@ -53,7 +59,10 @@ fn check_names(files: &FileTable) -> Result<()> {
     for position in 0..files.len() {
         let path = files.path(row(position));
         if previous == Some(path) {
-            return Err(Error::ManifestInvalid(format!("path {} is there more than once", path.display())));
+            return Err(Error::manifest(
+                ManifestProblem::Entry,
+                format!("path {} is there more than once", path.display()),
+            ));
         }
         let bytes = path.as_bytes();
         let known = previous.map_or(0, |before| common_directory(before.as_bytes(), bytes));
@@ -61,7 +70,10 @@ fn check_names(files: &FileTable) -> Result<()> {
             let Some(file) = find(&bytes[..end]) else { continue };
             if files.content(file) != Content::Deleted {
                 let directory = ManifestPath::from_wtf8(&bytes[..end]).display();
-                return Err(Error::ManifestInvalid(format!("path {directory} is both a file and a directory")));
+                return Err(Error::manifest(
+                    ManifestProblem::Entry,
+                    format!("path {directory} is both a file and a directory"),
+                ));
             }
         }
         previous = Some(path);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::canonical::{push_hash, push_integer, push_string};
 use super::json::{Kind, Number, Reader, SyntaxError};
 use super::table::{Content, FileTable, Manifest, ManifestVersion};
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::hash::ContentHash;
 use crate::path::ManifestPath;
 
@@ -30,10 +30,10 @@ pub(super) fn write_entry(out: &mut Vec<u8>, files: &FileTable, row: usize, all_
     } else if let Content::Hash(hash) = files.content(row) {
         push_string(out, hash.text().as_bytes());
     } else {
-        return Err(Error::ManifestInvalid(format!(
-            "{} has no single hash, which manifest version 2023-03-03 requires",
-            files.path(row).display()
-        )));
+        return Err(Error::manifest(
+            ManifestProblem::NotExpressible,
+            format!("{} has no single hash, which manifest version 2023-03-03 requires", files.path(row).display()),
+        ));
     }
     out.extend(b",\"mtime\":");
     push_integer(out, files.mtime_micros(row));

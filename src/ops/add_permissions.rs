@@ -54,13 +54,7 @@ fn below(root: &Path, file: &Path) -> Result<PathBuf> {
     let relative = file.strip_prefix(root).map(Path::to_path_buf).ok();
     let relative = relative.filter(|path| !path.components().any(|part| part == Component::ParentDir));
     let relative = relative.or_else(|| real(file).strip_prefix(real(root)).map(Path::to_path_buf).ok());
-    relative.ok_or_else(|| {
-        Error::PathOutside(format!(
-            "The provided path '{}' is not under the root directory: {}",
-            file.display(),
-            root.display()
-        ))
-    })
+    relative.ok_or_else(|| Error::PathOutside { path: file.to_path_buf(), root: root.to_path_buf() })
 }
 
 fn fail(root: &Path, relative: &Path, error: rustix::io::Errno) -> Error {

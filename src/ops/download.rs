@@ -23,7 +23,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, Result};
+use crate::error::{Error, Result};
 use crate::fs::path_list::PathList;
 use crate::fs::target_root::TargetRoot;
 use crate::manifest::Manifest;
@@ -49,13 +49,11 @@ const PERMISSIONS_WITHOUT_ROOT: &str = "Permissions are given from a root direct
 /// # Errors
 /// Before anything is written: [`Error::PathOutsideRoot`], [`Error::ManifestInvalid`] (clashing paths, negative sizes, a diff),
 /// [`Error::InvalidArgument`] (an unknown conflict resolution meets a conflict). Then: [`Error::Integrity`],
-/// [`Error::Io`] for a directory that can't be made, [`Error::Download`] for a file that can't be written, S3's errors,
+/// [`Error::DownloadDirectory`] for a directory that can't be made, [`Error::Download`] for a file that can't be written, S3's errors,
 /// [`Error::Cancelled`]. Files that were finished by then are right and stay.
 pub(crate) async fn download(request: DownloadRequest, context: &Context) -> Result<DownloadReport> {
     run(request, context).await.map_err(|error| match error {
-        Error::Io { action, path, source } if action != CREATE_DOWNLOAD_DIRECTORY => {
-            Error::Download { action, path, source }
-        }
+        Error::Io { action, path, source } => Error::Download { action, path, source },
         other => other,
     })
 }

@@ -101,20 +101,20 @@ pub(crate) async fn fetch_manifests(request: FetchManifestsRequest, context: &Co
 pub(crate) async fn fetch_manifest(request: FetchManifestRequest, context: &Context) -> Result<Arc<Manifest>> {
     let FetchManifestRequest { store, object, strict } = request;
     object.check(S3Action::DownloadingBinaryFile)?;
-    let named = |text: String| Error::Sync(format!("{}: {text}", object.url()));
+    let named = |source: Arc<Error>| Error::StoredManifest { url: object.url(), names_url: true, source };
     let request = FetchManifestsRequest { store, bucket: object.bucket.clone(), keys: vec![object.key.clone()] };
     let fetched = fetch_manifests(request, context).await;
     let fetched = fetched.map_err(|error| match error {
-        Error::Sync(text) => named(text),
+        Error::StoredManifest { source, .. } => named(source),
         other => other,
     })?;
     let Some(FetchedManifest { manifest, .. }) = fetched.into_iter().next() else {
-        return Err(named("nothing was fetched".to_owned()));
+        return Err(Error::Sync(format!("{}: nothing was fetched", object.url())));
     };
     if strict {
         let checked = Arc::clone(&manifest);
         let outcome = blocking(move || manifest::check_strictly(&checked)).await;
-        outcome.map_err(|error| named(error.to_string()))?;
+        outcome.map_err(|error| named(Arc::new(error)))?;
     }
     Ok(manifest)
 }
@@ -123,7 +123,7 @@ impl FetchJob {
     async fn fetch(&self, index: usize) -> Result<()> {
         let object = ObjectKey::new(self.bucket.clone(), self.keys[index].clone());
         let mut outcome = self.fetch_once(&object).await;
-        if matches!(outcome, Err(Error::ManifestInvalid(_) | Error::Json { .. })) {
+        if matches!(outcome, Err(Error::ManifestInvalid { .. } | Error::Json { .. })) {
             // Nothing but its own form tells whether a manifest came over whole: one more look is cheap.
             outcome = self.fetch_once(&object).await;
         }
@@ -147,11 +147,10 @@ impl FetchJob {
     /// is goes to the log.
     fn explain(&self, error: Error, object: &ObjectKey) -> Error {
         match error {
-            Error::ManifestInvalid(_) | Error::Json { .. } => {
-                let text = error.to_string();
+            Error::ManifestInvalid { .. } | Error::Json { .. } => {
                 let url = object.url();
-                self.context.log(LogLevel::Warning, LOGGER, || format!("The manifest {url} can't be used: {text}"));
-                Error::Sync(text)
+                self.context.log(LogLevel::Warning, LOGGER, || format!("The manifest {url} can't be used: {error}"));
+                Error::StoredManifest { url, names_url: false, source: Arc::new(error) }
             }
             other => other,
         }

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
-use crate::transfer::tasks::finished;
+use crate::transfer::tasks::{finished, heard};
 
 /// A list that several workers take items from, in order.
 pub(super) struct Queue<T> {
@@ -109,7 +109,7 @@ impl<J: Send + Sync + 'static> Workers<J> {
     {
         for _ in 0..count.min(queue.len()) {
             let (queue, job, stop) = (Arc::clone(queue), Arc::clone(&self.job), Arc::clone(&self.stop));
-            self.set.spawn(async move {
+            self.set.spawn(heard(async move {
                 while !stop.0.load(Ordering::Relaxed) {
                     let Some(item) = queue.take().cloned() else { break };
                     let outcome = work(Arc::clone(&job), Arc::clone(&queue), item).await;
@@ -119,7 +119,7 @@ impl<J: Send + Sync + 'static> Workers<J> {
                     outcome?;
                 }
                 Ok(())
-            });
+            }));
         }
     }
 

@@ -234,9 +234,7 @@ pub(crate) async fn fetch_with_roots(
     let fetched = fetch_manifests(request, context).await?;
     for (key, fetched) in keys.iter().zip(&fetched) {
         if fetched.asset_root.as_ref().is_none_or(Vec::is_empty) {
-            return Err(Error::MissingAssetRoot(format!(
-                "Failed to get asset root from metadata of output manifest: {key}"
-            )));
+            return Err(Error::MissingAssetRoot { key: key.clone() });
         }
     }
     Ok(fetched)

@@ -8,7 +8,7 @@
 //! in the location, where no worker's storage profile maps it. Such paths go to the group of all others instead. And a root
 //! has one group: two would be two manifests for one folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::fs::inputs::{InputPath, look_at_input};
@@ -113,7 +113,13 @@ pub(crate) fn prepare_inputs(request: &PrepareInputsRequest, context: &Context) 
         }
     }
     if !missing.is_empty() || !directories.is_empty() {
-        return Err(Error::MisconfiguredInputs(grouping::misconfigured_text(&texts(missing), &texts(directories))));
+        let (missing, directories) = (sorted(missing), sorted(directories));
+        let text = grouping::misconfigured_text(&texts(&missing), &texts(&directories));
+        return Err(Error::MisconfiguredInputs {
+            missing: to_paths(&missing),
+            directories: to_paths(&directories),
+            text,
+        });
     }
     for path in request.outputs.iter().map(absolute) {
         if let Some(group) = grouper.group_of(&path) {
@@ -139,10 +145,20 @@ fn look_at(paths: &[Vec<u8>]) -> Result<Vec<InputPath>> {
     in_parallel::map(paths, || (), |(), path| look_at_input(path)).all()
 }
 
-fn texts(mut paths: Vec<Vec<u8>>) -> Vec<String> {
+fn sorted(mut paths: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     paths.sort();
     paths.dedup();
+    paths
+}
+
+fn texts(paths: &[Vec<u8>]) -> Vec<String> {
     paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect()
+}
+
+/// Paths for messages: one that this system can't have is there as text.
+fn to_paths(paths: &[Vec<u8>]) -> Vec<PathBuf> {
+    let as_text = |path: &[u8]| String::from_utf8_lossy(path).into_owned().into();
+    paths.iter().map(|path| os_string_from_wtf8(path).unwrap_or_else(|| as_text(path)).into()).collect()
 }
 
 /// A group as it grows.

@@ -324,15 +324,14 @@ pub(super) fn open_root(path: &Path, links: LinkPolicy, waits: GoesOn) -> Result
 }
 
 /// One error for all files that were left behind: it names the first, by name, and says how many more there are.
-pub(super) fn one_error(mut errors: Vec<Error>, verb: &str) -> Option<Error> {
+pub(super) fn one_error(mut errors: Vec<Error>, verb: &'static str) -> Option<Error> {
     errors.sort_by_key(ToString::to_string);
     let more = errors.len().saturating_sub(1);
     let first = errors.into_iter().next()?;
     if more == 0 {
         return Some(first);
     }
-    let plural = if more == 1 { "" } else { "s" };
-    Some(Error::Sync(format!("{first} (and {more} more file{plural} could not be {verb})")))
+    Some(Error::SeveralFiles { first: Arc::new(first), more, verb })
 }
 
 pub(super) fn tell_notices(store: &dyn ObjectStore, context: &Context) {

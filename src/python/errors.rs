@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyNotImplementedError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 use super::calls::call;
-use crate::error::{CREATE_DOWNLOAD_DIRECTORY, Error, S3ClientError, S3ServiceError, ServiceReply};
+use crate::error::{Error, S3ClientError, S3ServiceError, ServiceReply};
 
 /// An exception for an error. Statistics of a cancelled operation are added by whoever has them.
 pub(crate) fn to_py_err(py: Python<'_>, error: &Error) -> PyErr {
@@ -17,14 +17,18 @@ fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::S3Service(error) => return service_error(py, error),
         Error::S3Client(error) => return client_error(py, error),
         Error::Cancelled(_) => named(py, "AssetSyncCancelledError", &text)?,
-        Error::PathOutsideRoot { .. } | Error::PathOutside(_) => named(py, "PathOutsideDirectoryError", &text)?,
-        Error::ManifestInvalid(_) => named(py, "ManifestDecodeValidationError", &text)?,
+        Error::PathOutsideRoot { .. } | Error::PathOutside { .. } => named(py, "PathOutsideDirectoryError", &text)?,
+        Error::ManifestInvalid { .. } => named(py, "ManifestDecodeValidationError", &text)?,
         Error::NonValidInput(_) => named(py, "NonValidInputError", &text)?,
-        Error::MisconfiguredInputs(_) => named(py, "MisconfiguredInputsError", &text)?,
-        Error::MissingAssetRoot(_) => named(py, "MissingAssetRootError", &text)?,
+        Error::MisconfiguredInputs { .. } => named(py, "MisconfiguredInputsError", &text)?,
+        Error::MissingAssetRoot { .. } => named(py, "MissingAssetRootError", &text)?,
         Error::SourceFile { path, problem } => source_file_error(py, &text, problem.os_error(), path)?,
-        Error::Integrity(_) | Error::Sync(_) | Error::Configuration(_) => named(py, "AssetSyncError", &text)?,
-        Error::Io { action, path, source } if *action == CREATE_DOWNLOAD_DIRECTORY => {
+        Error::Integrity(_)
+        | Error::Sync(_)
+        | Error::Configuration(_)
+        | Error::StoredManifest { .. }
+        | Error::SeveralFiles { .. } => named(py, "AssetSyncError", &text)?,
+        Error::DownloadDirectory { path, source } => {
             let error = directory_error(py, source, &text)?;
             error.set_cause(py, Some(os_error(py, source, &source.to_string(), path)?));
             error

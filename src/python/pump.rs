@@ -106,7 +106,8 @@ impl Operation {
             let post = post.clone();
             CallerCredentials::source(move |request| post.send(Message::Credentials(request)))
         });
-        let work = work(Call { context, credentials });
+        let listener = context.clone();
+        let work = listener.listen(work(Call { context, credentials }));
         let task = engine.spawn(async move {
             let outcome = match AssertUnwindSafe(work).catch_unwind().await {
                 Ok(outcome) => outcome,
@@ -323,7 +324,7 @@ fn converted(py: Python<'_>, convert: Convert) -> PyResult<Py<PyAny>> {
 }
 
 /// The loggers that records go to, as `rusty_attachments._logs` knows them.
-const LOGGERS: [&str; 3] = ["upload", "download", "caches"];
+const LOGGERS: [&str; 4] = ["upload", "download", "caches", "s3"];
 
 /// The lowest level that somebody listens to, or `None`.
 fn wanted_level(py: Python<'_>) -> PyResult<Option<LogLevel>> {

@@ -1,5 +1,6 @@
 //! S3 as the engine sees it: a narrow trait, the real thing, and a stand-in in memory.
 
+pub(crate) mod backoff;
 pub(crate) mod checksum;
 pub(crate) mod credentials;
 pub(crate) mod dates;

@@ -5,8 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use tokio_util::sync::CancellationToken;
+use tracing::instrument::{Instrument, WithSubscriber};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Span, dispatcher};
 
 use super::progress::Progress;
+use super::records::Records;
+use super::tasks::Heard;
 use crate::error::{Error, Result};
 use crate::fs::leases::GoesOn;
 
@@ -36,7 +41,7 @@ pub(crate) struct LogRecord {
 #[derive(Debug, Default)]
 pub(crate) struct LogOnce(AtomicBool);
 
-/// Where log records go. Workers call it from any thread; it must not block.
+/// Where log records go, for callers that want texts alone. Workers call it from any thread; it must not block.
 pub(crate) type LogSink = Arc<dyn Fn(LogRecord) + Send + Sync>;
 
 /// Shared by all workers of one operation. Clones are cheap and share everything.
@@ -46,7 +51,9 @@ pub(crate) struct Context {
     pub progress: Arc<Progress>,
     /// Set when the operation should stop.
     pub cancel: CancellationToken,
-    log: Option<(LogLevel, LogSink)>,
+    /// Where events go: the caller's subscriber and its span. Blocking threads know neither by themselves.
+    subscriber: Dispatch,
+    span: Span,
 }
 
 impl Default for Context {
@@ -65,26 +72,35 @@ impl fmt::Debug for Context {
 }
 
 impl Context {
-    /// A context that nobody listens to.
+    /// A context whose events go to the subscriber of the thread that makes it.
     #[must_use]
     pub(crate) fn new() -> Self {
-        Self { progress: Arc::default(), cancel: CancellationToken::new(), log: None }
+        Self {
+            progress: Arc::default(),
+            cancel: CancellationToken::new(),
+            subscriber: dispatcher::get_default(Dispatch::clone),
+            span: Span::current(),
+        }
     }
 
-    /// The same context with log records of at least `level` going to `sink`.
+    /// The same context with events of at least `level` going to `sink`, as texts.
     #[must_use]
     pub(crate) fn with_log(mut self, level: LogLevel, sink: LogSink) -> Self {
-        self.log = Some((level, sink));
+        self.subscriber = Records::dispatch(level, sink);
+        self.span = Span::none();
         self
     }
 
-    /// Says something. The text is made only if somebody listens at that level.
+    /// Work whose events go where this context's go, also those of code that has no context.
+    pub(crate) fn listen<W>(&self, work: W) -> Heard<W> {
+        work.instrument(self.span.clone()).with_subscriber(self.subscriber.clone())
+    }
+
+    /// Emits an event. The text is made only if somebody listens at that level.
     pub(crate) fn log(&self, level: LogLevel, logger: &'static str, message: impl FnOnce() -> String) {
-        if let Some((threshold, sink)) = &self.log
-            && level >= *threshold
-        {
-            sink(LogRecord { level, logger, message: message() });
-        }
+        let emit = || self.span.in_scope(|| emit(level, logger, message));
+        // A program may set its subscriber after it has made the context.
+        if self.subscriber.is::<NoSubscriber>() { emit() } else { dispatcher::with_default(&self.subscriber, emit) }
     }
 
     /// Warns of something the first time that it happens.
@@ -107,5 +123,23 @@ impl Context {
     pub(crate) fn goes_on(&self, text: &'static str) -> GoesOn {
         let context = self.clone();
         GoesOn::unless(move || context.check_cancelled(text))
+    }
+}
+
+/// Each target and level is a place of its own in the code, so that a subscriber is asked about it once, not for each event.
+fn emit(level: LogLevel, logger: &'static str, message: impl FnOnce() -> String) {
+    macro_rules! at {
+        ($target:literal) => {
+            match level {
+                LogLevel::Debug => tracing::debug!(target: $target, "{}", message()),
+                LogLevel::Info => tracing::info!(target: $target, "{}", message()),
+                LogLevel::Warning => tracing::warn!(target: $target, "{}", message()),
+            }
+        };
+    }
+    match logger {
+        "download" => at!("rusty_attachments::download"),
+        "caches" => at!("rusty_attachments::caches"),
+        _ => at!("rusty_attachments::upload"),
     }
 }

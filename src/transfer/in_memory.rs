@@ -1,15 +1,13 @@
 //! Getting small objects whole into memory: manifests, which have no hash to check them against.
 
-use std::time::Duration;
-
 use super::context::{Context, LogLevel};
 use super::limits::{Limits, Room};
 use crate::error::{Error, Result, S3Action, S3ClientError};
+use crate::store::backoff::Backoff;
 use crate::store::{ObjectInfo, ObjectKey, ObjectStore};
 
 /// How often a body that breaks off is asked for again. Requests that fail before their body are the store's to repeat.
 const ATTEMPTS: u32 = 6;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longer than any manifest: one of ten million files has under 2 GB. A reply that promises or sends more is not read.
 const MOST_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Memory is taken for so much before anything has come: a reply's length is only what the network says.
@@ -44,8 +42,8 @@ pub(crate) async fn fetch_into_memory(
         match fetch_once(store, limits, object).await {
             Err(error @ Error::S3Client(_)) if attempt + 1 < ATTEMPTS => {
                 context.log(LogLevel::Debug, "download", || format!("{error}; asking again"));
-                tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt)).await;
                 attempt += 1;
+                tokio::time::sleep(Backoff::OF_BODIES.wait(attempt)).await;
             }
             outcome => return outcome,
         }

@@ -17,7 +17,7 @@ pub(crate) struct OncePerKey<K, T> {
     flights: Arc<Mutex<Flights<K, T>>>,
 }
 
-type Flights<K, T> = HashMap<K, watch::Receiver<Option<Result<T, Arc<Error>>>>>;
+type Flights<K, T> = HashMap<K, watch::Receiver<Option<Result<T>>>>;
 
 /// What came of asking for a key.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ where
                 if theirs.wait_for(Option::is_some).await.is_ok()
                     && let Some(outcome) = theirs.borrow().clone()
                 {
-                    return Outcome::Shared(outcome.map_err(|error| error.duplicate()));
+                    return Outcome::Shared(outcome);
                 }
                 continue;
             }
@@ -84,7 +84,7 @@ where
                 }
                 Err(error) if error.is_cancelled() => Outcome::Own(Err(error)),
                 Err(error) => {
-                    let _ = sender.send(Some(Err(Arc::new(error.duplicate()))));
+                    let _ = sender.send(Some(Err(error.clone())));
                     Outcome::Own(Err(error))
                 }
             };

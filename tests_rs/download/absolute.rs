@@ -125,7 +125,7 @@ async fn without_a_root_one_path_may_come_twice() {
     assert_eq!(std::fs::read(base.join("a.exr")).unwrap(), b"2");
     // Below a root that has a name nobody has said which should win.
     let error = fetch(&store, &base, &twice, ConflictResolution::Overwrite).await.unwrap_err();
-    assert!(matches!(error, Error::ManifestInvalid(_)), "{error}");
+    assert!(matches!(error, Error::ManifestInvalid { .. }), "{error}");
 }
 
 #[tokio::test]

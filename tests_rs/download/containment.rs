@@ -91,7 +91,7 @@ async fn paths_in_each_others_way_are_refused() {
     ] {
         let files = files.map(|(path, contents)| (path, &contents[..]));
         let error = fetch(&store, folder.path(), &manifest(&files), ConflictResolution::Overwrite).await.unwrap_err();
-        assert!(matches!(&error, Error::ManifestInvalid(_)), "{files:?}: {error}");
+        assert!(matches!(&error, Error::ManifestInvalid { .. }), "{files:?}: {error}");
         assert!(error.to_string().contains('a'), "{error}");
     }
     assert_eq!((store.calls(), tree_of(folder.path()).len()), (0, 0));

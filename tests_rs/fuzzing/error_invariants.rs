@@ -50,7 +50,7 @@ pub fn hold_for(data: &[u8]) {
         assert_eq!(error.status_code(), Some(reply.status));
         assert!(!error.is_cancelled());
         names_its_object(&error);
-        assert_eq!(error.duplicate().to_string(), error.to_string());
+        assert_eq!(error.clone().to_string(), error.to_string());
     }
 }
 

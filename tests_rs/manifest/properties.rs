@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use rusty_attachments::hash::{ContentHash, HashAlgorithm, hash_bytes};
 use rusty_attachments::manifest::chunks::CHUNK_BYTES;
 use rusty_attachments::manifest::{
-    Content, Directory, FileTable, Manifest, ManifestVersion, apply_diff, canonical_order, check_strictly,
+    Content, Directory, FileTable, Manifest, ManifestVersion, apply_diffs, canonical_order, check_strictly,
     compute_diff, convert, decode, encode, merge, partition, subtree, with_prefix,
 };
 use rusty_attachments::path::ManifestPath;
@@ -141,12 +141,12 @@ proptest! {
         let (parent, current) = (build(&before, &folders_before, false), build(&now, &folders_now, false));
         let diff = compute_diff(&parent, &current).unwrap();
         let read = decode(encode(&diff).unwrap().as_bytes()).unwrap();
-        let applied = apply_diff(&parent, &read).unwrap();
+        let applied = apply_diffs(&parent, &[&read]).unwrap();
         prop_assert_eq!(encode(&applied).unwrap(), encode(&current).unwrap());
         let nothing = compute_diff(&current, &applied).unwrap();
         prop_assert!(nothing.files.is_empty() && nothing.directories.is_empty());
         if parent != current {
-            apply_diff(&current, &diff).unwrap_err();
+            apply_diffs(&current, &[&diff]).unwrap_err();
         }
     }
 

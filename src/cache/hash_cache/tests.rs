@@ -1,7 +1,7 @@
 //! Rows of both tables: which are believed.
 
 use super::*;
-use crate::hash::hash_bytes;
+use crate::hash::{ContentHash, hash_bytes};
 
 const OLD: FileState =
     FileState { size_bytes: 5, mtime_ns: 1_600_000_000_123_456_789, ctime_ns: 1_600_000_000_123_456_789, inode: 7 };

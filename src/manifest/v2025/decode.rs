@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::entry::{Entry, EntryContent, Problem, integer, text};
 use super::{LARGEST_EXPANSION, LONGEST_PATH_BYTES, name_problem, show, split_reference, target_problem};
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 
 use crate::manifest::distinct::DistinctPaths;
 use crate::manifest::fields::{Fields, Scalar, invalid};
@@ -68,17 +68,17 @@ fn each_entry<'a>(
 ) -> Result<()> {
     let locate = |error: crate::manifest::json::SyntaxError| error.locate(source);
     if reader.kind().map_err(locate)? != Kind::Array {
-        return Err(Error::ManifestInvalid(format!("{list} must be a list")));
+        return Err(Error::manifest(ManifestProblem::Form, format!("{list} must be a list")));
     }
     reader.open_array().map_err(locate)?;
     let (mut first, mut index) = (true, 0_usize);
     while reader.next_element(&mut first).map_err(locate)? {
         let Some(entry) = Entry::read(reader).map_err(locate)? else {
-            return Err(Error::ManifestInvalid(format!("{list}[{index}] must be an object")));
+            return Err(Error::manifest(ManifestProblem::Form, format!("{list}[{index}] must be an object")));
         };
         take(&entry).map_err(|problem| {
             let name = text("name", &entry.name).map_or_else(|_| String::new(), |name| format!(" ({:?})", show(name)));
-            Error::ManifestInvalid(format!("{list}[{index}]{name}: {problem}"))
+            Error::manifest(ManifestProblem::Form, format!("{list}[{index}]{name}: {problem}"))
         })?;
         index += 1;
     }
@@ -176,19 +176,19 @@ fn check_distinct(directories: &[Directory], files: &FileTable) -> Result<()> {
         let mut seen = std::collections::HashSet::new();
         let twice = (0..files.len()).map(|row| files.path(row)).find(|path| !seen.insert(*path));
         let name = twice.map(ManifestPath::display).unwrap_or_default();
-        return Err(Error::ManifestInvalid(format!("files has {name:?} more than once")));
+        return Err(Error::manifest(ManifestProblem::Entry, format!("files has {name:?} more than once")));
     }
     let mut seen = std::collections::HashSet::with_capacity(directories.len());
     for directory in directories {
         let path = directory.path.as_ref();
         if !seen.insert(path) {
-            return Err(Error::ManifestInvalid(format!("dirs has {:?} more than once", show(path))));
+            return Err(Error::manifest(ManifestProblem::Entry, format!("dirs has {:?} more than once", show(path))));
         }
         if let Some(place) = distinct.find(ManifestPath::from_wtf8(path))
             && !directory.deleted
             && files.content(place.row as usize) != Content::Deleted
         {
-            return Err(Error::ManifestInvalid(format!("{:?} is in files and in dirs", show(path))));
+            return Err(Error::manifest(ManifestProblem::Entry, format!("{:?} is in files and in dirs", show(path))));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::entry::chunk_problem;
 use super::{name_problem, show, split_parent, split_reference, target_problem};
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::hash::ContentHash;
 use crate::manifest::canonical::{canonical_order, push_escaped, push_hash, push_integer, push_string, row_numbers};
 use crate::manifest::table::{Content, Directory, Manifest, ManifestVersion};
@@ -67,7 +67,9 @@ impl<'a> Names<'a> {
         };
         let is_directory = || self.numbers.get(path).is_some_and(|number| !self.directories[*number].1);
         let problem = problem.or_else(|| is_directory().then(|| "is also a directory".to_owned()));
-        problem.map_or(Ok(()), |problem| Err(Error::ManifestInvalid(format!("file {:?}: {problem}", show(path)))))
+        problem.map_or(Ok(()), |problem| {
+            Err(Error::manifest(ManifestProblem::Entry, format!("file {:?}: {problem}", show(path))))
+        })
     }
 
     /// The rows in the order in which they are written, without later duplicates; `None` if that is the table's.
@@ -188,7 +190,9 @@ fn write_hash(out: &mut Vec<u8>, hash: &ContentHash) {
 }
 
 fn check(path: &[u8], problem: Option<&'static str>, what: &str) -> Result<()> {
-    problem.map_or(Ok(()), |problem| Err(Error::ManifestInvalid(format!("{what} {:?} {problem}", show(path)))))
+    problem.map_or(Ok(()), |problem| {
+        Err(Error::manifest(ManifestProblem::Entry, format!("{what} {:?} {problem}", show(path))))
+    })
 }
 
 /// Lists all directories of a name that begins like a reference to one.

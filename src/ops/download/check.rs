@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::request::{DownloadRequest, Duplicates};
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::fs::target_root::TargetRoot;
 use crate::manifest::chunks::chunk_count;
 use crate::manifest::{Content, Manifest};
@@ -15,7 +15,8 @@ use crate::path::{ManifestPath, PathFormat};
 /// whether any path is there more than once.
 pub(super) fn check_manifest(manifest: &Manifest, duplicates: Duplicates) -> Result<bool> {
     if manifest.parent_manifest_hash.is_some() {
-        return Err(Error::ManifestInvalid(
+        return Err(Error::manifest(
+            ManifestProblem::Diff,
             "A diff manifest can't be downloaded: apply it to its parent snapshot first.".to_owned(),
         ));
     }
@@ -27,12 +28,17 @@ pub(super) fn check_manifest(manifest: &Manifest, duplicates: Duplicates) -> Res
         match files.content(index) {
             Content::Symlink(destination) => destination.check(PathFormat::host())?,
             Content::Deleted => {
-                return Err(Error::ManifestInvalid(format!("{path:?} is deleted, in a manifest that is no diff")));
+                return Err(Error::manifest(
+                    ManifestProblem::Entry,
+                    format!("{path:?} is deleted, in a manifest that is no diff"),
+                ));
             }
-            _ if size_bytes < 0 => return Err(Error::ManifestInvalid(format!("{path:?} has a negative size"))),
+            _ if size_bytes < 0 => {
+                return Err(Error::manifest(ManifestProblem::Entry, format!("{path:?} has a negative size")));
+            }
             Content::Chunks(chunks) if chunks.len() as u64 != chunk_count(size_bytes.unsigned_abs()) => {
                 let text = format!("{path:?} has {} chunks, which don't make up {size_bytes} bytes", chunks.len());
-                return Err(Error::ManifestInvalid(text));
+                return Err(Error::manifest(ManifestProblem::Entry, text));
             }
             Content::Chunks(_) | Content::Hash(_) => {}
         }
@@ -96,24 +102,27 @@ fn refuse_clashes(manifest: &Manifest, duplicates: Duplicates) -> Result<bool> {
                         files.content(one) == files.content(other) && files.size_bytes(one) == files.size_bytes(other);
                     if !same && duplicates == Duplicates::Refuse {
                         let path = shown(&first.0);
-                        return Err(Error::ManifestInvalid(format!(
-                            "The manifest has two different files at '{path}'"
-                        )));
+                        return Err(Error::manifest(
+                            ManifestProblem::Entry,
+                            format!("The manifest has two different files at '{path}'"),
+                        ));
                     }
                 }
                 _ => {
                     let path = shown(&first.0);
-                    return Err(Error::ManifestInvalid(format!("The manifest has a file and a directory at '{path}'")));
+                    return Err(Error::manifest(
+                        ManifestProblem::Entry,
+                        format!("The manifest has a file and a directory at '{path}'"),
+                    ));
                 }
             }
         }
         let is_below = second.0.strip_prefix(&*first.0).is_some_and(|rest| rest.first() == Some(&b'/'));
         if is_below && first.1 != Kind::Directory {
-            return Err(Error::ManifestInvalid(format!(
-                "The manifest has a file at '{}' and '{}' below it",
-                shown(&first.0),
-                shown(&second.0)
-            )));
+            return Err(Error::manifest(
+                ManifestProblem::Entry,
+                format!("The manifest has a file at '{}' and '{}' below it", shown(&first.0), shown(&second.0)),
+            ));
         }
     }
     Ok(has_duplicates)

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ops::in_parallel;
 use crate::store::ObjectKey;
 use crate::transfer::context::LogLevel;
-use crate::transfer::tasks::blocking;
+use crate::transfer::tasks::{blocking, heard};
 
 /// How many cached keys are looked up in S3 before the cache is believed, as in the reference.
 const SAMPLE: usize = 30;
@@ -106,10 +106,10 @@ impl Job {
         let mut set = JoinSet::new();
         for index in sample(cached.len(), SAMPLE) {
             let (job, object) = (Arc::clone(self), self.object(&cached[index]));
-            set.spawn(async move {
+            set.spawn(heard(async move {
                 let _permit = job.uploader.limits.request().await;
                 job.request.store.head(&object).await
-            });
+            }));
         }
         let mut all = true;
         loop {

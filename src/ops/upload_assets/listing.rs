@@ -15,6 +15,7 @@ use crate::hash::ContentHash;
 use crate::store::listing::Listing;
 use crate::store::{ListPage, ListRequest};
 use crate::transfer::context::LogLevel;
+use crate::transfer::tasks::heard;
 
 /// A listing is read to its end if it should have at most this many keys for every one that is asked for.
 const KEYS_PER_QUESTION: f64 = 4.0;
@@ -78,10 +79,10 @@ impl Job {
         hashes.extend(self.hashes(&page));
         let mut set = JoinSet::new();
         if page.continuation.is_some() {
-            set.spawn(Arc::clone(self).rest(place, page.continuation));
+            set.spawn(heard(Arc::clone(self).rest(place, page.continuation)));
         }
         for beginning in others {
-            set.spawn(Arc::clone(self).rest(format!("{prefix}{beginning}"), None));
+            set.spawn(heard(Arc::clone(self).rest(format!("{prefix}{beginning}"), None)));
         }
         while let Some(found) = set.join_next().await {
             hashes.extend(found.map_err(|error| Error::Sync(error.to_string()))??);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ManifestProblem, Result};
 use crate::hash::ContentHash;
 use crate::manifest::chunks::{chunk_length, chunk_offset};
 use crate::manifest::{Content, Manifest};
@@ -27,8 +27,9 @@ pub(in crate::ops) fn plan(manifest: &Manifest) -> Result<Vec<Planned>> {
     let mut order: HashMap<ContentHash, usize> = HashMap::with_capacity(files.len());
     let mut planned: Vec<Planned> = Vec::with_capacity(files.len());
     for index in 0..files.len() {
-        let size_bytes = u64::try_from(files.size_bytes(index))
-            .map_err(|_| Error::ManifestInvalid(format!("{:?} has a negative size", files.path(index))))?;
+        let size_bytes = u64::try_from(files.size_bytes(index)).map_err(|_| {
+            Error::manifest(ManifestProblem::Entry, format!("{:?} has a negative size", files.path(index)))
+        })?;
         match files.content(index) {
             Content::Hash(hash) => {
                 if let Some(first) = order.get(&hash) {

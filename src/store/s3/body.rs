@@ -1,10 +1,10 @@
 //! Bodies of objects on their way. What gives one up that stalls or trickles is in [`super::traffic`].
 
-use aws_sdk_s3::error::DisplayErrorContext;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::errors::{Asked, unanswered};
+use super::errors::{Asked, because};
+use super::explain::causes;
 use crate::error::S3Action;
 use crate::store::{Chunks, ObjectKey, StoreFuture};
 
@@ -26,7 +26,8 @@ impl Chunks for SdkChunks {
         Box::pin(async move {
             self.body.next().await.transpose().map_err(|error| {
                 let asked = Asked::object(self.action, "GetObject", &self.object);
-                unanswered(asked, format!("the object did not come whole: {}", DisplayErrorContext(error)))
+                let details = format!("the object did not come whole: {}", causes(&error));
+                because(asked, details, error)
             })
         })
     }

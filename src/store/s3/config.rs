@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attempts::{BACKOFF, MAX_ATTEMPTS};
 use super::endpoint::Endpoint;
 use super::environment::Environment;
 use super::errors::{Messages, OutageClassifier};
@@ -29,11 +30,6 @@ use aws_sdk_s3::config::{IdentityCache, Region, RequestChecksumCalculation, Resp
 use aws_sdk_s3::config::{SharedHttpClient, StalledStreamProtectionConfig};
 use parking_lot::Mutex;
 
-/// Attempts of one request. With the waits between them they outlast the retry budget, which ends a request unless others
-/// succeed meanwhile.
-const MAX_ATTEMPTS: u32 = 60;
-const FIRST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where nothing names a region. Buckets of another one are found by S3's redirect.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -98,8 +94,8 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(MAX_ATTEMPTS)
-                .with_initial_backoff(FIRST_BACKOFF)
-                .with_max_backoff(LONGEST_BACKOFF),
+                .with_initial_backoff(BACKOFF.first)
+                .with_max_backoff(BACKOFF.longest),
         )
         // The SDK's bucket is for a client that makes one kind of request; a burst of errors among hundreds of
         // requests would empty it and fail them all. Here time limits retries, and requests are spaced instead.

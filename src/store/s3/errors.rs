@@ -8,17 +8,18 @@ use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
-use aws_smithy_runtime_api::client::retries::classifiers::RetryClassifierPriority;
+use aws_smithy_runtime_api::client::retries::classifiers::{RetryClassifierPriority, RetryReason};
 use aws_smithy_runtime_api::http::Response;
 
-use super::explain::plain_text;
+use super::attempts::{begin, wait_after};
+use super::explain::explain;
 use super::traffic::{Signals, is_answer, is_failure};
 use super::{S3Store, replies};
 use crate::error::{Error, S3Action, S3ClientError};
 use crate::store::ObjectKey;
 use crate::store::guidance::ErrorReply;
 
-/// Adds the reference's words to the user agent; makes replies such that the SDK reads them.
+/// Counts attempts; adds the reference's words to the user agent; makes replies such that the SDK reads them.
 #[derive(Debug)]
 pub(super) struct Messages;
 
@@ -36,6 +37,7 @@ impl Intercept for Messages {
         _components: &RuntimeComponents,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        begin();
         // The user agent is not among the signed headers.
         let headers = context.request_mut().headers_mut();
         let agent = format!("{}{USER_AGENT}", headers.get("user-agent").unwrap_or_default());
@@ -54,33 +56,52 @@ impl Intercept for Messages {
     }
 }
 
-/// Decides alone when no more attempts are made: once there was no success for the retry budget, or no endpoint for
+/// Decides alone how long to wait before the next attempt, and when no more are made: once there was no success for the retry budget, or no endpoint for
 /// [`OUTAGE_LIMIT`].
 #[derive(Debug)]
 pub(super) struct OutageClassifier(pub(super) Arc<Signals>);
 
-impl ClassifyRetry for OutageClassifier {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+impl OutageClassifier {
+    /// Whether an attempt was the last, and what it says about the endpoint.
+    fn is_over(&self, context: &InterceptorContext) -> bool {
         let status = context.response().map(|response| response.status().as_u16());
         match context.output_or_error() {
-            None => return RetryAction::NoActionIndicated,
+            None => return false,
             Some(Err(_)) if !status.is_some_and(is_answer) => {}
             Some(_) => {
                 self.0.note_success();
-                return RetryAction::NoActionIndicated;
+                return false;
             }
         }
         if status.is_some() {
             self.0.note_unclear();
         }
-        let is_over = self.0.is_out_of_time() || (context.response().is_none() && self.0.is_outage());
-        if is_over { RetryAction::RetryForbidden } else { RetryAction::NoActionIndicated }
+        self.0.is_out_of_time() || (context.response().is_none() && self.0.is_outage())
+    }
+}
+
+impl ClassifyRetry for OutageClassifier {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        self.classify_retry_v2(context, &RetryAction::NoActionIndicated)
+    }
+
+    fn classify_retry_v2(&self, context: &InterceptorContext, previous: &RetryAction) -> RetryAction {
+        if self.is_over(context) {
+            return RetryAction::RetryForbidden;
+        }
+        match previous {
+            RetryAction::RetryIndicated(RetryReason::RetryableError { kind, retry_after: None }) => {
+                RetryAction::retryable_error_with_explicit_delay(*kind, wait_after(context))
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
     }
 
     fn name(&self) -> &'static str {
         "JobAttachmentsOutage"
     }
 
+    /// After all others: it goes by what they have said.
     fn priority(&self) -> RetryClassifierPriority {
         RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
     }
@@ -129,7 +150,7 @@ impl Failure {
 }
 
 impl S3Store {
-    pub(super) fn failure<E>(&self, asked: Asked<'_>, error: &SdkError<E, Response>) -> Failure
+    pub(super) fn failure<E>(&self, asked: Asked<'_>, error: SdkError<E, Response>) -> Failure
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -167,25 +188,43 @@ impl S3Store {
             return failure;
         }
         let last = match self.signals.last_error.load(Ordering::Relaxed) {
-            0 => format!("no reply came: {}", failure.error),
+            0 => match &failure.error {
+                Error::S3Client(error) => error.details.clone(),
+                error => error.to_string(),
+            },
             status => format!(
                 "the last error was HTTP status {status}, S3 asked to slow down {} times",
                 self.signals.throttles.load(Ordering::Relaxed)
             ),
         };
         let waited = self.options.retry_budget.as_secs();
-        Failure::without_reply(unanswered(asked, format!("no success within {waited} seconds of retries ({last})")))
+        let details = format!("no success within {waited} seconds of retries ({last})");
+        Failure::without_reply(because(asked, details, failure.error))
     }
 }
 
-fn client_error<E>(asked: Asked<'_>, error: &SdkError<E, Response>) -> Error
+/// It keeps what is beneath the SDK's error, and not the reply: with that it would hold a connection.
+fn client_error<E>(asked: Asked<'_>, error: SdkError<E, Response>) -> Error
 where
-    E: std::error::Error + Send + Sync + 'static,
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    unanswered(asked, plain_text(error))
+    let details = explain(&error);
+    match error.into_source() {
+        Ok(source) => because(asked, details, source),
+        Err(_) => unanswered(asked, details),
+    }
 }
 
 /// A failure to get an answer, or all of its body.
 pub(super) fn unanswered(asked: Asked<'_>, details: String) -> Error {
     S3ClientError::new(asked.action, asked.bucket, asked.key, details).into()
+}
+
+/// The same, with what is beneath it.
+pub(super) fn because(
+    asked: Asked<'_>,
+    details: String,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    S3ClientError::new(asked.action, asked.bucket, asked.key, details).with_source(source).into()
 }

@@ -9,7 +9,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use parking_lot::{Mutex, MutexGuard};
 
 use super::environment::{Environment, variable};
-use super::explain::plain_text;
+use super::explain::causes;
 use super::settings::{Keys, Origin};
 use crate::error::ConfigurationError;
 use crate::store::credentials::CredentialSource;
@@ -184,11 +184,16 @@ fn unusable(error: crate::Error) -> CredentialsError {
 
 /// Why the SDK's providers gave nothing, with the place that they looked at.
 fn failure(origin: Option<&Origin>, error: &CredentialsError) -> ConfigurationError {
-    let reason = plain_text(error);
+    let reason = causes(error);
     match origin {
         Some(Origin::Host { looked_in }) => {
-            let problem =
-                format!("there are none in {looked_in}, and container and instance have none either ({reason})");
+            let problem = match error {
+                // Its text lists the SDK's names of what was looked at.
+                CredentialsError::CredentialsNotLoaded(_) => {
+                    format!("there are none in {looked_in}, and container and instance have none either")
+                }
+                _ => format!("there are none in {looked_in}, and container or instance fail: {reason}"),
+            };
             ConfigurationError::new("credentials", problem)
         }
         origin => {

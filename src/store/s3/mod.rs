@@ -1,5 +1,6 @@
 //! S3 through the AWS SDK: the only place that names it.
 
+mod attempts;
 mod body;
 mod config;
 mod endpoint;

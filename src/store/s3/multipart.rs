@@ -7,13 +7,18 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::S3Store;
 use super::errors::{Asked, Failure, unanswered};
 use super::objects::without_checksums;
 use super::refusals::{Extra, Extras};
 use super::replies::DocumentReader;
+use super::{S3Store, attempts};
 use crate::error::{Result, S3Action};
+use crate::store::backoff::Backoff;
 use crate::store::{Conditions, MultipartUpload, ObjectKey, PutOutcome, UploadedPart};
+
+/// A failure of which S3 says in the body of its reply, once it has worked for some seconds.
+const LATE_FAILURE: Backoff = Backoff { first: Duration::from_millis(400), longest: Duration::from_secs(5) };
+const COMPLETE: &str = "CompleteMultipartUpload";
 
 impl S3Store {
     pub(super) async fn create_upload(&self, object: &ObjectKey) -> Result<MultipartUpload> {
@@ -107,7 +112,10 @@ impl S3Store {
                         && began.elapsed() < self.options.retry_budget =>
                 {
                     tries += 1;
-                    tokio::time::sleep(Duration::from_millis(100 << tries)).await;
+                    let wait = LATE_FAILURE.wait(tries);
+                    let asked = Asked::object(S3Action::UploadingFile, COMPLETE, &upload.object);
+                    attempts::note_repeated(asked, &failure.error.to_string(), wait);
+                    tokio::time::sleep(wait).await;
                 }
                 Err(failure) => return Err(failure.error),
             }
@@ -120,7 +128,7 @@ impl S3Store {
         completed: &CompletedMultipartUpload,
         extras: Extras,
     ) -> Result<(), Failure> {
-        let asked = Asked::object(S3Action::UploadingFile, "CompleteMultipartUpload", &upload.object);
+        let asked = Asked::object(S3Action::UploadingFile, COMPLETE, &upload.object);
         let send = |reader: DocumentReader| {
             let builder = self.client(&upload.object.bucket).complete_multipart_upload().bucket(&upload.object.bucket);
             builder

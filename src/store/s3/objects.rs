@@ -15,7 +15,7 @@ use aws_smithy_types::base64;
 use super::body::SdkChunks;
 use super::errors::{Asked, Failure};
 use super::refusals::{Extra, Extras};
-use super::{S3Store, sdk_metadata};
+use super::{S3Store, attempts, sdk_metadata};
 use crate::error::{Error, IntegrityError, Result, S3Action};
 use crate::store::{Conditions, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest};
 
@@ -50,9 +50,9 @@ impl S3Store {
         let mut redirected = false;
         loop {
             let begun = Instant::now();
-            let failure = match request().await {
+            let failure = match attempts::count(asked, request()).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => self.failure(asked, &error),
+                Err(error) => self.failure(asked, error),
             };
             let has_others = failure.is_expired_token() && self.identity.renew(begun).await;
             if has_others {
@@ -185,6 +185,8 @@ impl S3Store {
                 Err(failure)
                     if failure.status == Some(409) && conflicts.fetch_add(1, Ordering::Relaxed) <= MOST_CONFLICTS =>
                 {
+                    // Nothing has failed: the other writer's request ends soon, so the wait does not grow.
+                    attempts::note_repeated(asked, "another client is writing it", CONFLICT_WAIT);
                     tokio::time::sleep(CONFLICT_WAIT).await;
                 }
                 Err(failure) => return Err(failure),

@@ -9,9 +9,11 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::{Mutex, MutexGuard};
+
 use super::S3Store;
 use super::errors::Failure;
-use parking_lot::{Mutex, MutexGuard};
+use crate::error::Error;
 
 /// Something that a request can do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,9 +185,10 @@ impl Drop for Claim<'_> {
     }
 }
 
-/// The extra that an error names.
+/// The extra that S3's own text names: it has no code for it.
 fn named(failure: &Failure) -> Option<Extra> {
-    let text = failure.error.to_string().to_ascii_lowercase();
+    let Error::S3Service(error) = &failure.error else { return None };
+    let text = error.reply.text.to_ascii_lowercase();
     let names = [
         ("x-amz-checksum-xxhash128", Extra::XxHash),
         ("x-amz-checksum-crc32", Extra::Crc32),
@@ -254,6 +257,10 @@ fn may_be_refusal(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::S3Action;
+    use crate::store::ObjectKey;
+    use crate::store::guidance::ErrorReply;
+    use crate::store::s3::errors::Asked;
 
     const WANTED: Extras =
         Extras::NONE.with(Extra::XxHash, true).with(Extra::Condition, true).with(Extra::UnsignedBody, true);
@@ -301,9 +308,25 @@ mod tests {
     #[test]
     fn an_error_may_name_what_it_is_about() {
         let text = "Value for x-amz-checksum-xxhash128 header is invalid.".to_owned();
-        let failure = Failure::without_reply(crate::Error::Sync(text));
-        assert_eq!(WANTED.only(named(&failure).unwrap()), Extras::NONE.with(Extra::XxHash, true));
-        assert_eq!(named(&Failure::without_reply(crate::Error::Sync("no".to_owned()))), None);
+        let object = ObjectKey::new("bucket", "root/Data/if-none-match");
+        let failure = |text: String| {
+            let asked = Asked::object(S3Action::UploadingFile, "PutObject", &object);
+            let reply = ErrorReply {
+                action: asked.action,
+                operation: asked.operation,
+                status_code: 400,
+                code: Some("InvalidRequest"),
+                message: Some(&text),
+                bucket: asked.bucket,
+                key: asked.key,
+                account_id: None,
+                request_id: None,
+                host_id: None,
+            };
+            Failure::without_reply(reply.into_error().into())
+        };
+        assert_eq!(WANTED.only(named(&failure(text)).unwrap()), Extras::NONE.with(Extra::XxHash, true));
+        assert_eq!(named(&failure("no".to_owned())), None, "keys are not about it");
     }
 
     #[test]

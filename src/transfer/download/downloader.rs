@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -11,6 +10,7 @@ use super::object::{ObjectDownload, Verify};
 use super::write_throughput::WriteThroughput;
 use crate::error::{Error, Result, S3Action};
 use crate::permits::Permit;
+use crate::store::backoff::Backoff;
 use crate::store::{ObjectBody, ObjectKey, ObjectStore};
 use crate::transfer::buffers::Buffers;
 use crate::transfer::context::{CancellationToken, Context, LogLevel};
@@ -20,7 +20,6 @@ use crate::transfer::limits::Limits;
 pub(super) const BODY_ATTEMPTS: u32 = 8;
 /// How often contents that are wrong are fetched again: a second copy that is wrong too is what S3 has.
 const WRONG_CONTENT_ATTEMPTS: u32 = 2;
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Everything that many downloads share. Clones are cheap.
 #[derive(Clone)]
@@ -113,7 +112,7 @@ impl Downloader {
 
     pub(super) async fn pause(&self, attempt: u32, error: &Error, stop: &CancellationToken) -> Result<(), Failure> {
         self.context.log(LogLevel::Debug, "download", || format!("{error}; asking again"));
-        self.unless(stop, tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt.min(6)))).await
+        self.unless(stop, tokio::time::sleep(Backoff::OF_BODIES.wait(attempt))).await
     }
 
     /// What work gives, unless it is stopped first.

@@ -22,7 +22,7 @@ use crate::store::ObjectKey;
 use crate::transfer::context::CancellationToken;
 use crate::transfer::limits::Room;
 use crate::transfer::sizes::PART_BYTES;
-use crate::transfer::tasks::{blocking, finished};
+use crate::transfer::tasks::{blocking, finished, heard};
 
 impl Downloader {
     /// Fetches contents that fit one request into a staged file, which is made once there is room, and checks them. `None` where
@@ -120,7 +120,7 @@ impl Downloader {
                     let (job, download, destination) = (self.clone(), download.clone(), destination.clone());
                     let bytes = start..start + length;
                     let task = async move { job.range(&download, &destination, bytes, turn).await };
-                    under_way.push_back(RangeTask { task: tokio::spawn(task), _room: room });
+                    under_way.push_back(RangeTask { task: tokio::spawn(heard(task)), _room: room });
                     hasher = next;
                     start += length;
                     concurrency.started();

@@ -19,7 +19,7 @@ use crate::transfer::buffers::Buffers;
 use crate::transfer::context::LogLevel;
 use crate::transfer::limits::{RequestPermit, Room};
 use crate::transfer::sizes::part_size;
-use crate::transfer::tasks::{blocking, finished};
+use crate::transfer::tasks::{blocking, finished, heard};
 
 /// How long a cancelled call waits for S3 to drop the parts of an unfinished upload.
 const CANCELLED_PATIENCE: Duration = Duration::from_millis(300);
@@ -131,7 +131,7 @@ impl Uploader {
     async fn begin(&self, upload: &ObjectUpload) -> Result<MultipartUpload> {
         let (store, object) = (Arc::clone(&self.store), upload.object.clone());
         let _permit = self.or_cancelled(self.request()).await?;
-        let mut begun = tokio::spawn(async move { store.create_multipart(&object).await });
+        let mut begun = tokio::spawn(heard(async move { store.create_multipart(&object).await }));
         let outcome = tokio::select! {
             biased;
             () = self.context.cancel.cancelled() => {
@@ -195,12 +195,12 @@ impl Uploader {
             } else {
                 let permit = self.or_cancelled(self.request()).await?;
                 let parts = Arc::clone(parts);
-                under_way.spawn(self.clone().send_part(
+                under_way.spawn(heard(self.clone().send_part(
                     parts,
                     number,
                     read.body,
                     PartPermits { _room: room, _request: permit },
-                ));
+                )));
             }
             while let Some(done) = under_way.try_join_next() {
                 sent.push(finished(done).unwrap_or_else(|| Err(cancelled()))?);

@@ -27,6 +27,7 @@ use aws_smithy_runtime_api::shared::IntoShared;
 use parking_lot::{Mutex, RwLock};
 
 pub(super) use proxies::Proxies;
+use rustls::CertificateError;
 use self_signed::SelfSigned;
 use trust::Anchors;
 pub(super) use trust::Trust;
@@ -216,7 +217,7 @@ impl HttpConnector for Router {
         let certificates = Arc::clone(&self.certificates);
         HttpConnectorFuture::new(async move {
             answer.await.map_err(|error| match refused_certificate(&error) {
-                Some(reason) => ConnectorError::user(untrusted(&host, &reason, &certificates).into()),
+                Some(reason) => ConnectorError::user(untrusted(&host, reason, &certificates).into()),
                 None => error,
             })
         })
@@ -235,11 +236,11 @@ fn untrusted(host: &str, reason: &str, certificates: &Certificates) -> Configura
 }
 
 /// Why TLS refused the server's certificate, where that is what happened.
-fn refused_certificate(error: &ConnectorError) -> Option<String> {
+fn refused_certificate(error: &ConnectorError) -> Option<&'static str> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref::<rustls::Error>() {
-            return Some(format!("{reason:?}").split(['(', '{']).next().unwrap_or_default().trim().to_owned());
+            return Some(refusal(reason));
         }
         // An I/O error's source is that of the error inside it.
         next = match error.downcast_ref::<std::io::Error>() {
@@ -248,4 +249,19 @@ fn refused_certificate(error: &ConnectorError) -> Option<String> {
         };
     }
     None
+}
+
+fn refusal(reason: &CertificateError) -> &'static str {
+    use CertificateError as Reason;
+    match reason {
+        Reason::Expired | Reason::ExpiredContext { .. } => "it has expired",
+        Reason::NotValidYet | Reason::NotValidYetContext { .. } => "it is not valid yet",
+        Reason::Revoked => "it was revoked",
+        Reason::UnknownIssuer => "its issuer is not known",
+        Reason::NotValidForName | Reason::NotValidForNameContext { .. } => "it is for another host",
+        Reason::BadSignature => "its signature is wrong",
+        Reason::BadEncoding => "it cannot be read",
+        Reason::InvalidPurpose | Reason::InvalidPurposeContext { .. } => "it is not for a server",
+        _ => "it breaks a rule for certificates",
+    }
 }

@@ -22,6 +22,7 @@ use tokio::time::Sleep;
 
 use super::link::{Exchange, Link, TRICKLE_BYTES_PER_SECOND};
 use super::{Held, Route, Signals, is_failure};
+use crate::store::s3::attempts::note_turn;
 
 /// Bodies from this size on are watched as they are sent; smaller ones fit the buffers of a connection.
 const WATCHED_FROM_BYTES: u64 = 64 * 1024;
@@ -104,10 +105,12 @@ impl Gate {
 
     /// Waits for room, in the order that the module's documentation names.
     async fn enter(&self, body_bytes: u64) -> Held {
+        let began = Instant::now();
         let window = self.route.window.enter().await;
         self.route.pace.wait(|| self.signals.is_out_of_time()).await;
         let unsent = if body_bytes > 0 { self.link.begin_body(body_bytes).await } else { None };
         let connection = self.link.connections().take().await;
+        note_turn(began.elapsed(), self.route.pace.is_limited());
         let exchange = Arc::new(Exchange::begin(&self.link, body_bytes, unsent));
         Held { _window: window, _connection: connection, exchange }
     }

@@ -51,9 +51,14 @@ impl Pace {
         Self { is_limited: AtomicBool::new(false), rate, turn: tokio::sync::Mutex::default() }
     }
 
+    /// Whether the endpoint has asked to slow down, and has not recovered yet.
+    pub(in crate::store::s3) fn is_limited(&self) -> bool {
+        self.is_limited.load(Ordering::Relaxed)
+    }
+
     /// Waits until one more request may be made; not at all once `is_over`.
     pub(in crate::store::s3) async fn wait(&self, is_over: impl Fn() -> bool) {
-        if !self.is_limited.load(Ordering::Relaxed) || is_over() {
+        if !self.is_limited() || is_over() {
             return;
         }
         let _turn = self.turn.lock().await;

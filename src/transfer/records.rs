@@ -1,0 +1,91 @@
+//! Events of this crate as texts, for callers that have a log of their own, such as Python's.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{Interest, NoSubscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+
+use super::context::{LogLevel, LogRecord, LogSink};
+
+/// What the targets of this crate's events begin with.
+const TARGETS: &str = "rusty_attachments::";
+
+/// A subscriber that hands the texts of this crate's events to a function. It has no interest in those of other crates, which
+/// therefore cost what they cost without a subscriber.
+pub(super) struct Records {
+    least: LogLevel,
+    sink: LogSink,
+}
+
+impl Records {
+    pub(super) fn dispatch(least: LogLevel, sink: LogSink) -> Dispatch {
+        // While a process has one subscriber, `tracing` asks that of the thread that comes by a place in the code first, which may
+        // be none, and keeps the answer for all threads. Where there are two it asks both.
+        static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+        LazyLock::force(&OTHER);
+        Dispatch::new(Self { least, sink })
+    }
+}
+
+impl Subscriber for Records {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // Besides spans and events there are questions whether an event would be heard.
+        !metadata.is_span() && metadata.target().starts_with(TARGETS) && level(*metadata.level()) >= self.least
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(match self.least {
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Warning => LevelFilter::WARN,
+        })
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let metadata = event.metadata();
+        let Some(logger) = metadata.target().strip_prefix(TARGETS) else { return };
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        (self.sink)(LogRecord { level: level(*metadata.level()), logger, message: text.0 });
+    }
+
+    // No span is enabled.
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+/// The text of an event; its other fields are parts of the text already.
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+fn level(level: Level) -> LogLevel {
+    match level {
+        Level::ERROR | Level::WARN => LogLevel::Warning,
+        Level::INFO => LogLevel::Info,
+        _ => LogLevel::Debug,
+    }
+}
