@@ -38,6 +38,7 @@ impl S3sServer {
     }
 
     /// Its URL.
+    #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -53,8 +53,8 @@ fn wrong_arguments_are_refused_with_the_usage() {
 #[test]
 fn a_server_ends_with_its_standard_input() {
     let folder = tempfile::tempdir().unwrap();
-    let served = folder.path().join("new");
-    for (program, arguments) in [(RIG, vec![]), (STRICT, vec![served.as_os_str()])] {
+    let data = folder.path().join("new");
+    for (program, arguments) in [(RIG, vec![]), (STRICT, vec![data.as_os_str()])] {
         let mut command = Command::new(program);
         let mut server = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut address = String::new();

@@ -4,7 +4,13 @@
 //! server that it is compared with (`tests_rs/rig.rs`). The program is `s3_rig`; tests in Rust start it in process with
 //! [`Rig::start`].
 
-#![allow(missing_docs, reason = "an instrument of tests: its interface is not published")]
+#![allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    clippy::must_use_candidate,
+    clippy::len_without_is_empty,
+    reason = "an instrument of tests: its interface is not published"
+)]
 
 pub mod body;
 pub mod checksum;

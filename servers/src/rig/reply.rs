@@ -154,6 +154,7 @@ impl Failure {
         Self::new(400, "InvalidArgument", message)
     }
 
+    #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.push((name, value));
