@@ -58,6 +58,7 @@ mod _native {
         super::manifest_functions::register(module)?;
         super::manifest_operations::register(module)?;
         super::path_mapping::register(module)?;
+        super::store::register(module)?;
         super::upload::register(module)?;
         super::worker::register(module)?;
         Ok(())

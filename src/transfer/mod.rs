@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod disk_pace;
 pub(crate) mod document;
 pub(crate) mod download;
+pub(crate) mod flights;
 mod kept;
 pub(crate) mod limits;
 pub(crate) mod look_again;
