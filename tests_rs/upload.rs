@@ -19,6 +19,7 @@ use rusty_attachments::transfer::context::{Context, LogLevel};
 mod faults;
 mod hash_caches;
 mod live;
+mod objects;
 
 /// A part of a large object, the engine's `PART_BYTES`.
 pub const PART: usize = 8 * 1024 * 1024;
