@@ -26,7 +26,7 @@ pub(crate) struct StoreArguments {
     settings: Option<SessionSettings>,
 }
 
-/// The settings of a session, as `session_settings.py` reads them.
+/// The settings of a session, as `_calls/session_settings.py` reads them.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 #[allow(clippy::struct_excessive_bools)] // botocore's names of independent switches
@@ -60,18 +60,21 @@ impl From<SessionSettings> for S3Settings {
     }
 }
 
-/// The defaults of those options, under the same names.
+/// The defaults of those options, under the same names, and those of what the environment can set.
 #[derive(IntoPyObject)]
 pub(crate) struct StoreDefaults {
     max_connections: usize,
     checksums: bool,
+    retry_seconds: f64,
+    stall_seconds: f64,
 }
 
 /// The defaults of what a call may say about S3.
 #[pyfunction]
 pub(crate) fn store_defaults() -> StoreDefaults {
-    let S3Options { max_connections, checksums, .. } = S3Options::default();
-    StoreDefaults { max_connections, checksums }
+    let S3Options { max_connections, checksums, retry_budget, stall_limit, .. } = S3Options::default();
+    let (retry_seconds, stall_seconds) = (retry_budget.as_secs_f64(), stall_limit.as_secs_f64());
+    StoreDefaults { max_connections, checksums, retry_seconds, stall_seconds }
 }
 
 /// Adds what this module has for Python.
