@@ -27,6 +27,9 @@ class UploadOptions:
         checksums: Whether requests carry checksums that S3 does not ask for, as they do by default. Off for
             S3-compatible stores that reject them, as `AWS_REQUEST_CHECKSUM_CALCULATION=when_required` is.
         buffer_bytes: Bytes of files in memory at once.
+
+    Raises:
+        ValueError: `buffer_bytes` is not positive.
     """
 
     confine_links: Optional[bool] = None
@@ -34,6 +37,9 @@ class UploadOptions:
     resume_within: Optional[timedelta] = None
     checksums: Optional[bool] = None
     buffer_bytes: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        _check_positive(buffer_bytes=self.buffer_bytes)
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,20 @@ class DownloadOptions:
         checksums: Whether requests carry checksums that S3 does not ask for, as they do by default. Off for
             S3-compatible stores that reject them.
         buffer_bytes: Bytes of files in memory at once.
+
+    Raises:
+        ValueError: A number is not positive.
     """
 
     max_connections: Optional[int] = None
     checksums: Optional[bool] = None
     buffer_bytes: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        _check_positive(max_connections=self.max_connections, buffer_bytes=self.buffer_bytes)
+
+
+def _check_positive(**numbers: Optional[int]) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be a positive number, not {number}")
