@@ -10,7 +10,7 @@ use rusty_attachments::cache::s3_check_cache::S3CheckCache;
 use rusty_attachments::hash::{HashAlgorithm, hash_bytes};
 use rusty_attachments::manifest::{Content, FileTable, Manifest, ManifestVersion};
 use rusty_attachments::ops::put_object::NewObject;
-use rusty_attachments::ops::upload_assets::{UploadOptions, UploadRequest, upload_assets};
+use rusty_attachments::ops::upload_assets::{Flights, UploadOptions, UploadRequest, upload_assets};
 use rusty_attachments::path::ManifestPath;
 use rusty_attachments::store::memory::{Fault, MemoryStore, Operation};
 use rusty_attachments::store::{Conditions, ObjectKey, ObjectStore};
@@ -67,6 +67,7 @@ pub fn request(store: &Arc<MemoryStore>, root: &Path, manifest: Arc<Manifest>) -
         }),
         check_cache: None,
         records: None,
+        flights: Flights,
         options: UploadOptions::default(),
     }
 }

@@ -30,7 +30,7 @@ use crate::manifest::Manifest;
 use crate::settings::join_key;
 use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::context::{Context, LogLevel};
-use crate::transfer::flights::{self, Flights};
+use crate::transfer::flights;
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::once_per_key::Outcome;
 use crate::transfer::tasks::blocking;
@@ -60,9 +60,18 @@ pub(crate) struct UploadRequest {
     pub check_cache: Option<Arc<S3CheckCache>>,
     /// Which large uploads this machine has begun; without it, none is gone on with.
     pub records: Option<UploadRecords>,
+    /// Nothing to say: the process has one table of the objects that it is sending.
+    pub flights: Flights,
     /// The rest.
     pub options: UploadOptions,
 }
+
+/// Stands for the table of objects that this process is sending, which callers do not make. `src/api` still names it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Flights;
+
+/// The name that `src/api` has for it.
+pub(crate) type Document = NewObject;
 
 /// How to upload.
 #[derive(Debug, Clone)]
@@ -107,7 +116,7 @@ struct Job {
     source: Arc<ManifestSource>,
     place: CasPlace,
     /// What this process is sending, in this call and in others.
-    flights: Flights,
+    flights: flights::Flights,
     /// What the check cache says, where there is one and it may be asked.
     known: Option<KnownObjects>,
     /// Keys that a HEAD or a completed PUT has shown, not yet in the cache.

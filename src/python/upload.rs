@@ -23,7 +23,7 @@ use crate::ops::put_file;
 use crate::ops::put_object::{NewObject, put_object};
 use crate::ops::sample_check_cache::{SampleRequest, sample_check_cache as sample};
 use crate::ops::snapshot_assets::{SnapshotRequest, snapshot_assets};
-use crate::ops::upload_assets::{RESUME_WITHIN, UploadOptions, UploadRequest, upload_assets};
+use crate::ops::upload_assets::{Flights, RESUME_WITHIN, UploadOptions, UploadRequest, upload_assets};
 use crate::store::{MultipartUpload, ObjectInfo, ObjectKey, ObjectStore};
 use crate::transfer::PART_BYTES;
 use crate::transfer::context::Context;
@@ -125,6 +125,7 @@ pub(crate) fn upload(
             document,
             check_cache,
             records,
+            flights: Flights,
             options: upload_options,
         };
         upload_assets(request, &context).await?;
