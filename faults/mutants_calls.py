@@ -23,12 +23,12 @@ MUTANTS = (
         "a dropped task cancels its call",
         (
             Edit(
-                "python/rusty_attachments/_operation.py",
+                "python/rusty_attachments/_calls/operation.py",
                 "        except BaseException:\n            operation.cancel()\n            raise\n",
                 "        except BaseException:\n            KEPT.append(operation)\n            raise\n",
             ),
             Edit(
-                "python/rusty_attachments/_operation.py",
+                "python/rusty_attachments/_calls/operation.py",
                 '_Result = TypeVar("_Result")',
                 'KEPT: list[Any] = []\n_Result = TypeVar("_Result")',
             ),

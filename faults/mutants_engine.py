@@ -129,11 +129,11 @@ MUTANTS = (
         (
             Edit(
                 "src/ops/upload_assets.rs",
-                "    upload_files(&request, context).await?;\n    match &request.document {\n",
+                "    upload_files(&request, context).await?;\n    let Some(document)",
                 "    if let Some(document) = &request.document {\n"
-                "        put_document(&request, document, context).await?;\n"
+                "        put_object(&request.store, &request.bucket, document, context).await?;\n"
                 "    }\n"
-                "    upload_files(&request, context).await?;\n    match &request.document {\n",
+                "    upload_files(&request, context).await?;\n    let Some(document)",
             ),
         ),
         "F8",

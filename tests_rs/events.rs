@@ -15,9 +15,9 @@ use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Instrument, info_span};
 
-use crate::tests_rs::rig::s3_rig::{Rig, Rule};
 use crate::tests_rs::store::{TestCredentials, connect};
 use crate::tests_rs::upload::{BUCKET, request, tree};
+use rusty_attachments_servers::rig::{Rig, Rule};
 
 /// What a subscriber of the crate `tracing-subscriber` writes.
 #[derive(Clone, Default)]

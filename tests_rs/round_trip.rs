@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rusty_attachments::hash::hash_bytes;
 use rusty_attachments::manifest::{Content, FileTable, Manifest};
 use rusty_attachments::ops::download::{DownloadOptions, DownloadRequest, RootDownload, download};
-use rusty_attachments::ops::upload_assets::{Flights, UploadOptions, UploadRequest, upload_assets};
+use rusty_attachments::ops::upload_assets::{UploadOptions, UploadRequest, upload_assets};
 use rusty_attachments::path::ManifestPath;
 use rusty_attachments::store::ObjectStore;
 use rusty_attachments::store::memory::MemoryStore;
@@ -62,7 +62,6 @@ async fn send(store: &Arc<dyn ObjectStore>, root: &Path, manifest: &Arc<Manifest
         document: None,
         check_cache: None,
         records: None,
-        flights: Flights::default(),
         options: UploadOptions::default(),
     };
     let context = Context::new();

@@ -9,7 +9,8 @@ use rusty_attachments::Error;
 use rusty_attachments::cache::s3_check_cache::S3CheckCache;
 use rusty_attachments::hash::{HashAlgorithm, hash_bytes};
 use rusty_attachments::manifest::{Content, FileTable, Manifest, ManifestVersion};
-use rusty_attachments::ops::upload_assets::{Document, Flights, UploadOptions, UploadRequest, upload_assets};
+use rusty_attachments::ops::put_object::NewObject;
+use rusty_attachments::ops::upload_assets::{UploadOptions, UploadRequest, upload_assets};
 use rusty_attachments::path::ManifestPath;
 use rusty_attachments::store::memory::{Fault, MemoryStore, Operation};
 use rusty_attachments::store::{Conditions, ObjectKey, ObjectStore};
@@ -18,6 +19,7 @@ use rusty_attachments::transfer::context::{Context, LogLevel};
 mod faults;
 mod hash_caches;
 mod live;
+mod objects;
 
 /// A part of a large object, the engine's `PART_BYTES`.
 pub const PART: usize = 8 * 1024 * 1024;
@@ -57,7 +59,7 @@ pub fn request(store: &Arc<MemoryStore>, root: &Path, manifest: Arc<Manifest>) -
         root: root.to_path_buf(),
         bucket: BUCKET.to_owned(),
         cas_prefix: "root/Data".to_owned(),
-        document: Some(Document {
+        document: Some(NewObject {
             key: MANIFEST_KEY.to_owned(),
             body: bytes::Bytes::from_static(b"{}"),
             metadata: BTreeMap::new(),
@@ -65,7 +67,6 @@ pub fn request(store: &Arc<MemoryStore>, root: &Path, manifest: Arc<Manifest>) -
         }),
         check_cache: None,
         records: None,
-        flights: Flights::default(),
         options: UploadOptions::default(),
     }
 }

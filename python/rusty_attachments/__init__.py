@@ -15,6 +15,14 @@ Modules have the names of the reference, `deadline.job_attachments`: what `deadl
 from __future__ import annotations
 
 from ._version import __version__, version
+from .api.attachment import attachment_download, attachment_upload
+from .api.manifest import (
+    manifest_diff,
+    manifest_download,
+    manifest_merge,
+    manifest_snapshot,
+    manifest_upload,
+)
 from .asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data, hash_file
 from .asset_manifests.decode import decode_manifest
 from .asset_manifests.load import load_manifest
@@ -27,6 +35,7 @@ from .exceptions import (
     JobAttachmentsS3ClientError,
 )
 from .models import FileConflictResolution, JobAttachmentS3Settings
+from .options import DownloadOptions, UploadOptions
 from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
 from .upload import S3AssetManager, S3AssetUploader
 
@@ -35,6 +44,7 @@ __all__ = [
     "AssetSyncCancelledError",
     "AssetSyncError",
     "BaseAssetManifest",
+    "DownloadOptions",
     "FileConflictResolution",
     "HashAlgorithm",
     "JobAttachmentS3Settings",
@@ -48,13 +58,21 @@ __all__ = [
     "S3AssetManager",
     "S3AssetUploader",
     "SummaryStatistics",
+    "UploadOptions",
     "__version__",
+    "attachment_download",
+    "attachment_upload",
     "decode_manifest",
     "download_files_from_manifests",
     "download_files_from_manifests_async",
     "hash_data",
     "hash_file",
     "load_manifest",
+    "manifest_diff",
+    "manifest_download",
+    "manifest_merge",
+    "manifest_snapshot",
+    "manifest_upload",
     "version",
 ]
 

@@ -6,14 +6,15 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _native
-from ._submission import LocalSubmission, file_statuses
+from ._reference_names import names_of
 from .asset_manifests import BaseAssetManifest, BaseManifestPath
 from .asset_manifests.operations import compare_manifest
 from .exceptions import NonValidInputError
 from .models import AssetRootManifest, FileStatus, ManifestDiff
+from .upload.submission import LocalSubmission, file_statuses
 
 __all__ = [
     "compare_manifest",
@@ -97,7 +98,7 @@ def find_file_with_status(
     return [(status, entry) for status, entry in found if status.name in wanted]
 
 
-def _fast_file_list_to_manifest_diff(
+def fast_file_list_to_manifest_diff(
     root: str,
     current_files: Sequence[str],
     diff_manifest: BaseAssetManifest,
@@ -150,8 +151,6 @@ def diff_survey(
             print_function_callback(_TEXT[how].format(path))
     return changed, deleted
 
-
-fast_file_list_to_manifest_diff = _fast_file_list_to_manifest_diff
 
 _COLORS = {
     FileStatus.MODIFIED: "\033[93m",
@@ -241,3 +240,7 @@ def pretty_print_cli(
         logger.propagate = False
     for line in [*diff_tree_lines(root, all_files, manifest_diff), ""]:
         logger.info("%s", line)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

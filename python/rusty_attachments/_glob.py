@@ -6,17 +6,20 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from . import _native
 from ._logs import logger
+from ._reference_names import names_of
 from .exceptions import NonValidInputError
 from .models import GlobConfig
+
+__all__ = ["find_files", "glob_config", "glob_paths", "process_glob_inputs"]
 
 _ALL = ("**/*",)
 
 
-def _process_glob_inputs(glob_arg_input: str) -> GlobConfig:
+def process_glob_inputs(glob_arg_input: str) -> GlobConfig:
     """Reads include and exclude patterns.
 
     Args:
@@ -48,7 +51,7 @@ def _process_glob_inputs(glob_arg_input: str) -> GlobConfig:
     return config
 
 
-def _glob_config(
+def glob_config(
     include: Optional[Sequence[str]], exclude: Optional[Sequence[str]], include_exclude_config: Optional[str]
 ) -> GlobConfig:
     """The patterns that the three arguments of snapshots and diffs stand for."""
@@ -57,10 +60,10 @@ def _glob_config(
             include_glob=list(_ALL if include is None else include),
             exclude_glob=[] if exclude is None else list(exclude),
         )
-    return _process_glob_inputs(include_exclude_config) if include_exclude_config else GlobConfig()
+    return process_glob_inputs(include_exclude_config) if include_exclude_config else GlobConfig()
 
 
-def _glob_paths(
+def glob_paths(
     path: str, include: Sequence[str] = _ALL, exclude: Optional[Sequence[str]] = None
 ) -> list[str]:
     """Finds files below a directory.
@@ -100,4 +103,5 @@ def find_files(
     return files, outside
 
 
-glob_paths = _glob_paths
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Optional, TypedDict, Union, final, type_check_only
 
-from ._operation import StoreArguments
+from ._calls.operation import StoreArguments
 from .asset_manifests import BaseAssetManifest
 
 __version__: str
@@ -68,6 +68,49 @@ class DocumentArguments(TypedDict):
     metadata: dict[str, str]
     content_type: Optional[str]
 
+# `None` stands for the default, which `…_defaults()` names.
+
+@type_check_only
+class UploadOptionArguments(TypedDict):
+    small_file_threshold: Optional[int]
+    confine_links: Optional[bool]
+    trust_cache_seconds: Optional[float]
+    resume_within_seconds: Optional[float]
+    buffer_bytes: Optional[int]
+
+@type_check_only
+class UploadDefaults(TypedDict):
+    small_file_threshold: int
+    confine_links: bool
+    trust_cache_seconds: float
+    resume_within_seconds: float
+    buffer_bytes: int
+
+@type_check_only
+class DownloadOptionArguments(TypedDict):
+    verify: Optional[str]
+    fsync: Optional[bool]
+    buffer_bytes: Optional[int]
+
+@type_check_only
+class DownloadDefaults(TypedDict):
+    verify: str
+    fsync: bool
+    buffer_bytes: int
+
+@type_check_only
+class StoreDefaults(TypedDict):
+    max_connections: int
+    checksums: bool
+    retry_seconds: float
+    stall_seconds: float
+
+PART_BYTES: int
+
+def upload_defaults() -> UploadDefaults: ...
+def download_defaults() -> DownloadDefaults: ...
+def store_defaults() -> StoreDefaults: ...
+
 @type_check_only
 class UploadArguments(TypedDict):
     manifest: BaseAssetManifest
@@ -77,11 +120,7 @@ class UploadArguments(TypedDict):
     document: Optional[DocumentArguments]
     check_cache_dir: Optional[str]
     force_check: bool
-    small_file_threshold: int
-    follow_links: bool
-    trust_cache_seconds: float
-    resume_within_seconds: float
-    buffer_bytes: int
+    options: UploadOptionArguments
 
 @type_check_only
 class SnapshotArguments(TypedDict):
@@ -89,7 +128,7 @@ class SnapshotArguments(TypedDict):
     root: Path
     folder: Path
     document: tuple[str, bytes]
-    follow_links: bool
+    confine_links: Optional[bool]
 
 @type_check_only
 class DownloadArguments(TypedDict):
@@ -99,8 +138,7 @@ class DownloadArguments(TypedDict):
     conflict_resolution: str
     in_order: bool
     hash_cache_dir: str
-    verify: str
-    fsync: bool
+    options: DownloadOptionArguments
     permissions: Optional[tuple[Optional[int], int, int]]
 
 def add_permissions(
@@ -129,7 +167,7 @@ class InternalError(Exception): ...
 def upload(store: StoreArguments, tracker: Optional[Any], request: UploadArguments) -> Operation: ...
 def snapshot(tracker: Optional[Any], request: SnapshotArguments) -> Operation: ...
 def abort_stale_uploads(
-    store: StoreArguments, place: tuple[str, str], older_than_seconds: float
+    store: StoreArguments, place: tuple[str, str], older_than_seconds: Optional[float]
 ) -> Operation: ...
 def sample_check_cache(
     store: StoreArguments, manifest: BaseAssetManifest, place: tuple[str, str], check_cache_dir: str
@@ -186,6 +224,8 @@ def write_file(path: str | os.PathLike[str], contents: bytes, private: bool) -> 
 
 @final
 class LowTransferRateDetector:
+    THRESHOLD_BYTES_PER_SECOND: float
+    MAXIMUM_REPORTS: int
     def __new__(cls, threshold_bytes_per_second: float, maximum_reports: int) -> LowTransferRateDetector: ...
     def observe(self, transfer_rate: float, finished_files: int, counted_bytes: Optional[int]) -> bool: ...
     @property
@@ -193,7 +233,19 @@ class LowTransferRateDetector:
     @property
     def failure_message(self) -> str: ...
 
-def normalize_worker_properties(text: str) -> str: ...
+@type_check_only
+class WorkerProperties(TypedDict):
+    root_path: str
+    root_path_format: str
+    file_system_location_name: Optional[str]
+    input_manifest_path: Optional[str]
+    input_manifest_hash: Optional[str]
+    output_relative_directories: Optional[list[str]]
+    local_root_path: str
+    local_manifest_paths: list[str]
+    local_input_manifest_path: Optional[str]
+
+def read_worker_properties(text: str) -> list[WorkerProperties]: ...
 
 # Caches.
 

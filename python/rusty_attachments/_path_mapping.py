@@ -1,8 +1,9 @@
-"""Path mapping under the reference's names; the public ones are in `rusty_attachments.path_mapping`."""
+"""Path mapping, under the reference's names. The names are listed in `_reference_names`."""
 
 from __future__ import annotations
 
-from .path_mapping import PathMappingRuleApplier as _PathMappingRuleApplier
-from .path_mapping import generate_path_mapping_rules as _generate_path_mapping_rules
+from ._reference_names import NAMES, names_of
 
-__all__ = ["_PathMappingRuleApplier", "_generate_path_mapping_rules"]
+__all__ = list(NAMES["_path_mapping"])
+
+__getattr__ = names_of(__name__)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import urlparse
 
 from ._utils import _float_to_iso_datetime_string, _generate_random_guid, _join_s3_paths
+from .asset_manifests.hash_algorithms import hash_data
 from .exceptions import MalformedAttachmentSettingError, MissingS3RootPrefixError
 
 if TYPE_CHECKING:
@@ -609,8 +610,6 @@ class PathMappingRule:
 
     def get_hashed_source_path(self, hash_alg: HashAlgorithm) -> str:
         """The hash of the source path's UTF-8, in hexadecimal: manifest files are named after it."""
-        from .asset_manifests import hash_data
-
         return hash_data(self.source_path.encode("utf-8", "surrogatepass"), hash_alg)
 
 

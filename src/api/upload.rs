@@ -11,7 +11,8 @@ use super::{CacheFolder, Client};
 use crate::cache::{S3CheckCache, UploadRecords};
 use crate::hash::{ContentHash, hash_bytes};
 use crate::manifest::{Manifest, encode};
-use crate::ops::upload_assets::{self, Document, Flights, UploadOptions};
+use crate::ops::put_object::NewObject;
+use crate::ops::upload_assets::{self, UploadOptions};
 use crate::settings::JobAttachmentS3Settings;
 use crate::store::ObjectStore;
 
@@ -123,7 +124,7 @@ impl Client {
             let text = encode(&request.manifest)?;
             let manifest_hash = hash_bytes(text.as_bytes());
             let manifest_key = request.manifest_key.as_deref().map(|key| request.settings.manifest_key(key));
-            let document = manifest_key.clone().map(|key| Document {
+            let document = manifest_key.clone().map(|key| NewObject {
                 key,
                 body: Bytes::from(text),
                 metadata: request.manifest_metadata,
@@ -139,7 +140,6 @@ impl Client {
                 document,
                 records: folder.as_deref().and_then(|folder| UploadRecords::beside(Some(folder))),
                 check_cache: folder.as_deref().map(|folder| Arc::new(S3CheckCache::open(Some(folder)))),
-                flights: Flights::default(),
                 options: request.options,
             };
             upload_assets::upload_assets(upload, &context).await?;

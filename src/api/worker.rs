@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Result;
 use crate::path::{PathFormat, path_from_wtf8, wtf8_from_os_str};
 use crate::path_mapping::PathMappingRule;
-use crate::worker::{ManifestProperties, WorkerManifestProperties, properties_from_json};
+use crate::worker::{ManifestProperties, WorkerManifestProperties, properties_from_json, properties_to_json};
 
 impl ManifestProperties {
     /// A root of the submitter's machine, without a location, manifest or output directories.
@@ -58,6 +58,23 @@ impl WorkerManifestProperties {
     /// [`crate::Error::Json`] and [`crate::Error::NonValidInput`].
     pub fn from_json(text: &[u8]) -> Result<Vec<Self>> {
         properties_from_json(text)
+    }
+
+    /// The text of a worker properties file, as the agent writes it.
+    #[must_use]
+    pub fn to_json(properties: &[Self]) -> Vec<u8> {
+        properties_to_json(properties)
+    }
+
+    /// A root with its directory on this machine, and no manifests.
+    #[must_use]
+    pub fn new(manifest_properties: ManifestProperties, local_root_path: impl AsRef<Path>) -> Self {
+        Self {
+            manifest_properties,
+            local_root_path: wtf8_from_os_str(local_root_path.as_ref().as_os_str()),
+            local_manifest_paths: Vec::new(),
+            local_input_manifest_path: None,
+        }
     }
 
     /// The root as the job has it.
@@ -130,6 +147,15 @@ pub fn files_below(directory: impl AsRef<Path>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn properties_are_written_and_read() {
+        let root = ManifestProperties::new(r"C:\shots", PathFormat::Windows);
+        let written = vec![WorkerManifestProperties::new(root, "/sessions/1/assetroot-1")];
+        let read = WorkerManifestProperties::from_json(&WorkerManifestProperties::to_json(&written)).unwrap();
+        assert_eq!(read, written);
+        assert_eq!(read[0].path_mapping_rule().destination(), Path::new("/sessions/1/assetroot-1"));
+    }
 
     #[test]
     fn patterns_of_directories_take_their_names_as_they_are() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::upload_assets::tell_notices;
+use super::notices::tell_notices;
 use crate::error::{Error, Result, S3Action};
 use crate::fs::blocks::read_blocks;
 use crate::fs::leases::GoesOn;
@@ -17,6 +17,7 @@ use crate::transfer::upload::{ObjectUpload, OpenSource, Uploader};
 
 const READ_BYTES: usize = 1024 * 1024;
 const CANCELLED: &str = "File upload cancelled.";
+const LOGGER: &str = "upload";
 
 /// Stores a file, over whatever is at the key. Links are resolved first.
 ///
@@ -46,7 +47,7 @@ pub(crate) async fn put_file(
         replace: true,
     };
     let outcome = Uploader::new(Arc::clone(&store), limits, context.clone()).ensure(&upload).await;
-    tell_notices(store.as_ref(), context);
+    tell_notices(store.as_ref(), LOGGER, context);
     match outcome {
         Ok(_) => {
             context.progress.finish_file();

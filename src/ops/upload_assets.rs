@@ -3,41 +3,41 @@
 //! Each content goes once, however many files have it. Objects go first and the manifest last, so that a manifest in S3
 //! never names an object that is not there. A file that can't be sent does not stop the others, but it fails the call.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
+
 mod cached;
+mod known;
 mod listing;
 mod plan;
 
+pub(super) use self::known::{CasPlace, KnownObjects};
 pub(super) use self::plan::{Planned, plan};
 use super::hash_files::{changed_files, forget};
 use super::lanes::{Queue, Workers};
-use crate::cache::HashCache;
+use super::notices::tell_notices;
+use super::put_object::{NewObject, put_object};
+use crate::cache::hash_cache_folders;
 use crate::cache::s3_check_cache::{self, S3CheckCache};
 use crate::cache::uploads::UploadRecords;
 use crate::error::{Error, Result, S3Action};
 use crate::fs::leases::GoesOn;
 use crate::fs::open::{LinkPolicy, OpenedFile, SourceRoot};
-use crate::hash::ContentHash;
 use crate::manifest::Manifest;
 use crate::settings::join_key;
-use crate::store::{ObjectKey, ObjectStore, PutRequest};
+use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::context::{Context, LogLevel};
+use crate::transfer::flights;
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
-use crate::transfer::once_per_key::{OncePerKey, Outcome};
+use crate::transfer::once_per_key::Outcome;
 use crate::transfer::tasks::blocking;
 use crate::transfer::upload::{ObjectUpload, OpenSource, Sent, Uploader};
 
 const CANCELLED: &str = "File upload cancelled.";
 const LOGGER: &str = "upload";
-
-/// Objects under way in this process, so that parallel calls send each once.
-pub(crate) type Flights = OncePerKey<String, Sent>;
 
 /// What to upload, and where to.
 #[derive(Clone)]
@@ -53,28 +53,13 @@ pub(crate) struct UploadRequest {
     /// Where contents go: `<rootPrefix>/Data`; empty for the top of the bucket.
     pub cas_prefix: String,
     /// The manifest as an object, if it is to be stored.
-    pub document: Option<Document>,
+    pub document: Option<NewObject>,
     /// Objects that were seen in S3 before.
     pub check_cache: Option<Arc<S3CheckCache>>,
     /// Which large uploads this machine has begun; without it, none is gone on with.
     pub records: Option<UploadRecords>,
-    /// Objects under way elsewhere in the process.
-    pub flights: Flights,
     /// The rest.
     pub options: UploadOptions,
-}
-
-/// An object whose contents are at hand.
-#[derive(Debug, Clone)]
-pub(crate) struct Document {
-    /// Its key.
-    pub key: String,
-    /// Its contents.
-    pub body: Bytes,
-    /// Its user metadata.
-    pub metadata: BTreeMap<String, String>,
-    /// Its content type, if it has one.
-    pub content_type: Option<String>,
 }
 
 /// How to upload.
@@ -109,7 +94,7 @@ impl Default for UploadOptions {
             buffer_bytes: DEFAULT_BUFFER_BYTES,
             trust_cache_for: s3_check_cache::EXPIRY,
             resume_within: RESUME_WITHIN,
-            hash_caches: HashCache::opened_folders(),
+            hash_caches: hash_cache_folders(),
         }
     }
 }
@@ -118,6 +103,11 @@ struct Job {
     request: UploadRequest,
     uploader: Uploader,
     source: Arc<ManifestSource>,
+    place: CasPlace,
+    /// What this process is sending, in this call and in others.
+    flights: flights::Flights,
+    /// What the check cache says, where there is one and it may be asked.
+    known: Option<KnownObjects>,
     /// Keys that a HEAD or a completed PUT has shown, not yet in the cache.
     seen: Mutex<Vec<String>>,
     /// Keys that are not there although they should be: the cache must not say that they are.
@@ -137,20 +127,9 @@ struct Job {
 /// [`Error::Cancelled`].
 pub(crate) async fn upload_assets(request: UploadRequest, context: &Context) -> Result<()> {
     upload_files(&request, context).await?;
-    match &request.document {
-        Some(document) => put_document(&request, document, context).await,
-        None => Ok(()),
-    }
-}
-
-/// Asks S3 for some of the objects of a manifest that the check cache has: whether all of them are there.
-///
-/// # Errors
-/// [`Error::Cancelled`]; a failure to ask counts as a miss.
-pub(crate) async fn cache_is_right(request: &UploadRequest, context: &Context) -> Result<bool> {
-    let job = Arc::new(Job::new(request, context)?);
-    let (cached, _) = job.split_by_cache(plan(&request.manifest)?).await;
-    job.sample_is_there(&cached).await
+    let Some(document) = &request.document else { return Ok(()) };
+    context.log(LogLevel::Debug, LOGGER, || format!("Uploading the manifest to {}", document.key));
+    put_object(&request.store, &request.bucket, document, context).await
 }
 
 async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> {
@@ -159,7 +138,7 @@ async fn upload_files(request: &UploadRequest, context: &Context) -> Result<()> 
     let job = Arc::new(Job::new(request, context)?);
     let outcome = job.run(planned).await;
     job.flush_cache(true).await;
-    tell_notices(request.store.as_ref(), context);
+    tell_notices(request.store.as_ref(), LOGGER, context);
     let unsent = std::mem::take(&mut *job.unsent.lock());
     let (changed, caches, context) = (changed_files(&unsent), request.options.hash_caches.clone(), context.clone());
     blocking(move || forget(&caches, &changed, &context)).await;
@@ -177,8 +156,26 @@ impl Job {
         if let Some(records) = request.records.clone().filter(|_| !request.options.resume_within.is_zero()) {
             uploader = uploader.resuming(records, request.options.resume_within);
         }
-        let (seen, missed, unsent) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Ok(Self { request: request.clone(), uploader, source, seen, missed, unsent })
+        let place = CasPlace::of(&request.manifest, &request.bucket, &request.cas_prefix);
+        let cache = request.check_cache.clone().filter(|_| !request.options.force_check);
+        let known = cache.map(|cache| KnownObjects {
+            store: Arc::clone(&request.store),
+            limits: uploader.limits.clone(),
+            place: place.clone(),
+            trust_for: request.options.trust_cache_for,
+            cache,
+        });
+        Ok(Self {
+            request: request.clone(),
+            uploader,
+            source,
+            place,
+            flights: flights::of_process(),
+            known,
+            seen: Mutex::default(),
+            missed: Mutex::default(),
+            unsent: Mutex::default(),
+        })
     }
 
     async fn run(self: &Arc<Self>, planned: Vec<Planned>) -> Result<()> {
@@ -208,7 +205,7 @@ impl Job {
         };
         let flight = format!("{}|{}/{}", self.request.store.place(), object.bucket, object.key);
         let sent = loop {
-            match self.request.flights.run(flight.clone(), || self.uploader.ensure(&upload)).await {
+            match self.flights.run(flight.clone(), || self.uploader.ensure(&upload)).await {
                 Outcome::Own(outcome) => break outcome,
                 // The trouble is with another call's file; this one's may be right.
                 Outcome::Shared(Err(Error::SourceFile { .. } | Error::PathOutsideRoot { .. })) => {}
@@ -276,42 +273,11 @@ impl Job {
     }
 
     fn object(&self, planned: &Planned) -> ObjectKey {
-        let name = format!("{}.{}", planned.hash, self.request.manifest.hash_algorithm);
-        let prefix = &self.request.cas_prefix;
-        let key = if prefix.is_empty() { name } else { join_key(&[prefix, &name]) };
-        ObjectKey::new(self.request.bucket.clone(), key)
+        self.place.object(&planned.hash)
     }
 
     const fn context(&self) -> &Context {
         &self.uploader.context
-    }
-}
-
-/// Stores a document: a manifest, mostly.
-///
-/// # Errors
-/// S3's, as "uploading binary file".
-pub(crate) async fn put_document(request: &UploadRequest, document: &Document, context: &Context) -> Result<()> {
-    context.check_cancelled(CANCELLED)?;
-    let object = ObjectKey::new(request.bucket.clone(), document.key.clone());
-    object.check(S3Action::UploadingBinaryFile)?;
-    context.log(LogLevel::Debug, LOGGER, || format!("Uploading the manifest to {}", document.key));
-    let put = PutRequest {
-        object: &object,
-        body: document.body.clone(),
-        xxh128: match crate::hash::hash_bytes(&document.body) {
-            ContentHash::Xxh128(bytes) => Some(bytes),
-            ContentHash::Text(_) => None,
-        },
-        if_absent: false,
-        metadata: &document.metadata,
-        content_type: document.content_type.as_deref(),
-        action: S3Action::UploadingBinaryFile,
-    };
-    tokio::select! {
-        biased;
-        () = context.cancel.cancelled() => Err(Error::Cancelled(CANCELLED.to_owned())),
-        outcome = request.store.put(put) => outcome.map(drop),
     }
 }
 
@@ -332,12 +298,6 @@ pub(super) fn one_error(mut errors: Vec<Error>, verb: &'static str) -> Option<Er
         return Some(first);
     }
     Some(Error::SeveralFiles { first: Arc::new(first), more, verb })
-}
-
-pub(super) fn tell_notices(store: &dyn ObjectStore, context: &Context) {
-    for notice in store.take_notices() {
-        context.log(LogLevel::Warning, LOGGER, || notice);
-    }
 }
 
 /// Why a file needs no sending, in the reference's words.

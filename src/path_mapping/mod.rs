@@ -127,14 +127,6 @@ impl PathMappingRuleApplier {
         let names: Vec<&[u8]> = destination.names.iter().chain(&parts[matched..]).copied().collect();
         Some(join(&destination.anchor, &names, self.host))
     }
-
-    /// The path on this machine.
-    ///
-    /// # Errors
-    /// [`Error::InvalidArgument`] where no rule applies.
-    pub(crate) fn strict_transform(&self, path: &[u8]) -> Result<Vec<u8>> {
-        self.transform(path).ok_or_else(|| Error::InvalidArgument("No path mapping rule could be applied".to_owned()))
-    }
 }
 
 /// A part as it is compared: Windows ignores case, by Unicode's full lower-case mapping, as Python's `str.lower`.
@@ -177,7 +169,6 @@ mod tests {
         assert_eq!(transform(&applier, "/mnt/projects").unwrap(), "/a");
         assert_eq!(transform(&applier, "/mnt/Projects"), None);
         assert_eq!(transform(&applier, "/mnt"), None);
-        assert!(applier.strict_transform(b"/mnt").is_err());
     }
 
     #[test]

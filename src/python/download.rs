@@ -24,6 +24,7 @@ use crate::transfer::download::Verify;
 /// Adds what this module has for Python.
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(add_permissions, module)?)?;
+    module.add_function(wrap_pyfunction!(download_defaults, module)?)?;
     module.add_function(wrap_pyfunction!(download_manifests, module)?)?;
     Ok(())
 }
@@ -42,11 +43,34 @@ pub(crate) struct DownloadArguments<'py> {
     in_order: bool,
     /// Where the hash cache is that RESUME asks; an empty path for the default folder.
     hash_cache_dir: Option<PathBuf>,
-    /// `off`, `size` or `hash`.
-    verify: String,
-    fsync: bool,
+    options: DownloadOptionArguments,
     /// Group id, bits for files, bits for directories.
     permissions: Option<AddedPermissions>,
+}
+
+/// The options of a download; `None` means the default of `DownloadOptions`.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct DownloadOptionArguments {
+    /// `off`, `size` or `hash`.
+    verify: Option<String>,
+    fsync: Option<bool>,
+    buffer_bytes: Option<u64>,
+}
+
+/// The defaults of those options, under the same names.
+#[derive(IntoPyObject)]
+pub(crate) struct DownloadDefaults {
+    verify: &'static str,
+    fsync: bool,
+    buffer_bytes: u64,
+}
+
+/// The defaults of the options of a download.
+#[pyfunction]
+pub(crate) fn download_defaults() -> DownloadDefaults {
+    let defaults = DownloadOptions::default();
+    DownloadDefaults { verify: verify_name(defaults.verify), fsync: defaults.sync, buffer_bytes: defaults.buffer_bytes }
 }
 
 /// Begins to download the files of manifests. Gives, for each root, the resolved paths that were written.
@@ -57,13 +81,15 @@ pub(crate) fn download_manifests(
     tracker: Option<Py<PyAny>>,
     request: DownloadArguments<'_>,
 ) -> PyResult<Operation> {
+    let (given, defaults) = (request.options, DownloadOptions::default());
     let download_options = DownloadOptions {
         conflicts: conflicts(&request.conflict_resolution),
-        verify: verify(&request.verify)?,
-        sync: request.fsync,
+        verify: given.verify.as_deref().map_or(Ok(defaults.verify), verify)?,
+        sync: given.fsync.unwrap_or(defaults.sync),
+        buffer_bytes: given.buffer_bytes.unwrap_or(defaults.buffer_bytes),
         duplicates: if request.in_order { Duplicates::InOrder } else { Duplicates::Refuse },
         permissions: request.permissions.map(Permissions::from),
-        ..DownloadOptions::default()
+        ..defaults
     };
     let roots = request
         .roots
@@ -139,13 +165,16 @@ fn conflicts(name: &str) -> ConflictResolution {
     }
 }
 
+/// The names of what can be checked.
+const CHECKS: [(&str, Verify); 3] = [("off", Verify::Off), ("size", Verify::Size), ("hash", Verify::Hash)];
+
 fn verify(name: &str) -> PyResult<Verify> {
-    match name {
-        "off" => Ok(Verify::Off),
-        "size" => Ok(Verify::Size),
-        "hash" => Ok(Verify::Hash),
-        other => Err(pyo3::exceptions::PyValueError::new_err(format!(
-            "verify must be one of 'off', 'size', 'hash', not {other:?}"
-        ))),
-    }
+    let found = CHECKS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, verify)| *verify).ok_or_else(|| {
+        pyo3::exceptions::PyValueError::new_err(format!("verify must be one of 'off', 'size', 'hash', not {name:?}"))
+    })
+}
+
+fn verify_name(verify: Verify) -> &'static str {
+    CHECKS.iter().find(|(_, known)| *known == verify).map_or("", |(name, _)| name)
 }

@@ -51,6 +51,7 @@ mod _native {
         super::job_manifests::register(module)?;
         super::manifest::register(module)?;
         super::path_mapping::register(module)?;
+        super::store::register(module)?;
         super::upload::register(module)?;
         super::worker::register(module)?;
         Ok(())

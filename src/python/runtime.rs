@@ -1,4 +1,4 @@
-//! What lives as long as the process: the runtime, connections, objects under way.
+//! What lives as long as the process: the runtime and the connections.
 //!
 //! Built at first use, never at import, and keyed by process id: after a fork the child has none of its parent's threads, so
 //! it leaks the old one and builds its own. The interpreter's end is the runtime's: threads that went on would run while the
@@ -19,7 +19,6 @@ use tokio::task::JoinHandle;
 
 use super::panics::catch_quietly;
 use crate::descriptors::Descriptors;
-use crate::ops::upload_assets::Flights;
 use crate::permits::{Permit, Permits, Share};
 use crate::store::s3::S3Shared;
 use crate::threads;
@@ -47,7 +46,6 @@ const CALL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What all calls of a process share.
 pub(crate) struct Engine {
-    pub(crate) flights: Flights,
     pub(crate) s3: S3Shared,
     /// `None` after the interpreter's end.
     runtime: Mutex<Option<Running>>,
@@ -89,11 +87,10 @@ pub(crate) fn engine() -> PyResult<&'static Engine> {
     let (working, all_done) = channel();
     let runtime = Mutex::new(Some(Running { runtime, working, all_done }));
     // Leaked: threads may use it until the process ends, and a forked child can't join its parent's threads.
-    let flights = Flights::default();
     let ending = CancellationToken::new();
     let calls = CALLS.permits(left);
     let calls_begun = AtomicU64::new(0);
-    let engine = &*Box::leak(Box::new(Engine { flights, s3, runtime, handle, ending, calls, calls_begun, process }));
+    let engine = &*Box::leak(Box::new(Engine { s3, runtime, handle, ending, calls, calls_begun, process }));
     *current = Some(engine);
     drop(current);
     end_with_interpreter();

@@ -14,14 +14,14 @@ use crate::store::ObjectStore;
 use crate::store::s3::{S3Options, S3Settings, S3Shared, S3Store};
 use crate::transfer::context::Context;
 
-/// What a call says about S3: a boto3 session or nothing, and how many connections.
+/// What a call says about S3: a boto3 session or nothing, and options, where `None` means the default of `S3Options`.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct StoreArguments {
     session: Option<Py<PyAny>>,
     max_connections: Option<usize>,
     /// Whether requests carry checksums that S3 does not ask for.
-    checksums: bool,
+    checksums: Option<bool>,
     /// What a boto3 session was told about S3; else environment and profiles are read.
     settings: Option<SessionSettings>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct CasPlace {
     pub prefix: String,
 }
 
-/// The settings of a session, as `session_settings.py` reads them.
+/// The settings of a session, as `_calls/session_settings.py` reads them.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 #[allow(clippy::struct_excessive_bools)] // botocore's names of independent switches
@@ -79,8 +79,27 @@ impl From<SessionSettings> for S3Settings {
     }
 }
 
-/// Requests under way at once where the caller did not say: enough to hide 30 ms of latency from a thousand files.
-const DEFAULT_CONNECTIONS: usize = 128;
+/// The defaults of those options, under the same names, and those of what the environment can set.
+#[derive(IntoPyObject)]
+pub(crate) struct StoreDefaults {
+    max_connections: usize,
+    checksums: bool,
+    retry_seconds: f64,
+    stall_seconds: f64,
+}
+
+/// The defaults of what a call may say about S3.
+#[pyfunction]
+pub(crate) fn store_defaults() -> StoreDefaults {
+    let S3Options { max_connections, checksums, retry_budget, stall_limit, .. } = S3Options::default();
+    let (retry_seconds, stall_seconds) = (retry_budget.as_secs_f64(), stall_limit.as_secs_f64());
+    StoreDefaults { max_connections, checksums, retry_seconds, stall_seconds }
+}
+
+/// Adds what this module has for Python.
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(store_defaults, module)?)
+}
 
 impl StoreArguments {
     /// Begins work on the store. `convert` makes the result a Python object on the caller's thread.
@@ -113,10 +132,11 @@ impl StoreArguments {
 
     /// Reads what a session knows. Its credentials are asked for later, and again.
     fn options(&mut self, py: Python<'_>) -> PyResult<S3Options> {
+        let defaults = S3Options::default();
         let options = S3Options {
-            max_connections: self.max_connections.unwrap_or(DEFAULT_CONNECTIONS),
-            checksums: self.checksums,
-            ..S3Options::default()
+            max_connections: self.max_connections.unwrap_or(defaults.max_connections),
+            checksums: self.checksums.unwrap_or(defaults.checksums),
+            ..defaults
         };
         let mut options = options.with_environment().map_err(|error| PyValueError::new_err(error.to_string()))?;
         options.settings = self.settings.take().map(S3Settings::from);

@@ -12,19 +12,20 @@ use pyo3::pybacked::PyBackedBytes;
 
 use super::manifest::manifest_from_python;
 use super::pump::{Caller, Operation};
-use super::runtime::engine;
 use super::store::{CasPlace, S3Place, StoreArguments};
+use crate::cache::hash_cache_folders;
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::cache::uploads::UploadRecords;
-use crate::cache::{HashCache, default_folder};
-use crate::error::S3Action;
 use crate::fs::open::LinkPolicy;
-use crate::hash::{ContentHash, hash_bytes};
 use crate::ops::abort_stale_uploads::{AbortStaleUploadsRequest, abort_stale_uploads as abort_stale};
+use crate::ops::head_object::head_object as head;
 use crate::ops::put_file;
+use crate::ops::put_object::{NewObject, put_object};
+use crate::ops::sample_check_cache::{SampleRequest, sample_check_cache as sample};
 use crate::ops::snapshot_assets::{SnapshotRequest, snapshot_assets};
-use crate::ops::upload_assets::{Document, UploadOptions, UploadRequest, cache_is_right, upload_assets};
-use crate::store::{MultipartUpload, ObjectKey, ObjectStore, PutRequest};
+use crate::ops::upload_assets::{RESUME_WITHIN, UploadOptions, UploadRequest, upload_assets};
+use crate::store::{MultipartUpload, ObjectInfo, ObjectKey, ObjectStore};
+use crate::transfer::PART_BYTES;
 use crate::transfer::context::Context;
 use crate::transfer::progress::ProgressSnapshot;
 
@@ -38,6 +39,8 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sample_check_cache, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(upload, module)?)?;
+    module.add_function(wrap_pyfunction!(upload_defaults, module)?)?;
+    module.add("PART_BYTES", PART_BYTES)?;
     Ok(())
 }
 
@@ -53,8 +56,25 @@ pub(crate) struct UploadArguments<'py> {
     /// `None` for no cache; an empty path for the default folder.
     check_cache_dir: Option<PathBuf>,
     force_check: bool,
+    options: UploadOptionArguments,
+}
+
+/// The options of an upload; `None` means the default of `UploadOptions`.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct UploadOptionArguments {
+    small_file_threshold: Option<u64>,
+    confine_links: Option<bool>,
+    trust_cache_seconds: Option<f64>,
+    resume_within_seconds: Option<f64>,
+    buffer_bytes: Option<u64>,
+}
+
+/// The defaults of those options, under the same names.
+#[derive(IntoPyObject)]
+pub(crate) struct UploadDefaults {
     small_file_threshold: u64,
-    follow_links: bool,
+    confine_links: bool,
     trust_cache_seconds: f64,
     resume_within_seconds: f64,
     buffer_bytes: u64,
@@ -68,7 +88,7 @@ pub(crate) struct SnapshotArguments<'py> {
     root: PathBuf,
     folder: PathBuf,
     document: (String, Vec<u8>),
-    follow_links: bool,
+    confine_links: Option<bool>,
 }
 
 #[derive(FromPyObject)]
@@ -89,20 +109,10 @@ pub(crate) fn upload(
     request: UploadArguments<'_>,
 ) -> PyResult<Operation> {
     let manifest = manifest_from_python(&request.manifest)?;
-    let flights = engine()?.flights.clone();
-    let links = link_policy(request.follow_links);
-    let upload_options = UploadOptions {
-        small_file_threshold_bytes: request.small_file_threshold,
-        force_check: request.force_check,
-        links,
-        trust_cache_for: seconds(request.trust_cache_seconds)?,
-        resume_within: seconds(request.resume_within_seconds)?,
-        buffer_bytes: request.buffer_bytes,
-        hash_caches: hash_caches(),
-    };
+    let upload_options = request.options.into_options(request.force_check)?;
     let (root, bucket, cas_prefix) = (request.root, request.bucket, request.cas_prefix);
     let cache_dir = request.check_cache_dir;
-    let document = request.document.map(DocumentArguments::into_document);
+    let document = request.document.map(DocumentArguments::into_object);
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
         let records = cache_dir.as_deref().and_then(|folder| UploadRecords::beside(some_folder(folder)));
         let check_cache = cache_dir.map(open_cache);
@@ -115,7 +125,6 @@ pub(crate) fn upload(
             document,
             check_cache,
             records,
-            flights,
             options: upload_options,
         };
         upload_assets(request, &context).await?;
@@ -134,15 +143,36 @@ pub(crate) fn manifest_size(manifest: &Bound<'_, PyAny>) -> PyResult<(usize, i12
     Ok((manifest.files.len(), manifest.files.sum_of_sizes()))
 }
 
-/// Where a manifest's hashes may have come from: caches of this process, and the default one for those of others.
-fn hash_caches() -> Vec<PathBuf> {
-    let mut folders = HashCache::opened_folders();
-    folders.extend(default_folder().filter(|folder| !folders.contains(folder)));
-    folders
+/// The defaults of the options of an upload.
+#[pyfunction]
+pub(crate) fn upload_defaults() -> UploadDefaults {
+    let defaults = UploadOptions::default();
+    UploadDefaults {
+        small_file_threshold: defaults.small_file_threshold_bytes,
+        confine_links: defaults.links == LinkPolicy::Confine,
+        trust_cache_seconds: defaults.trust_cache_for.as_secs_f64(),
+        resume_within_seconds: defaults.resume_within.as_secs_f64(),
+        buffer_bytes: defaults.buffer_bytes,
+    }
 }
 
-fn link_policy(follow: bool) -> LinkPolicy {
-    if follow { LinkPolicy::Follow } else { LinkPolicy::Confine }
+impl UploadOptionArguments {
+    fn into_options(self, force_check: bool) -> PyResult<UploadOptions> {
+        let defaults = UploadOptions::default();
+        Ok(UploadOptions {
+            small_file_threshold_bytes: self.small_file_threshold.unwrap_or(defaults.small_file_threshold_bytes),
+            force_check,
+            links: link_policy(self.confine_links, defaults.links),
+            trust_cache_for: self.trust_cache_seconds.map_or(Ok(defaults.trust_cache_for), seconds)?,
+            resume_within: self.resume_within_seconds.map_or(Ok(defaults.resume_within), seconds)?,
+            buffer_bytes: self.buffer_bytes.unwrap_or(defaults.buffer_bytes),
+            hash_caches: defaults.hash_caches,
+        })
+    }
+}
+
+fn link_policy(confine: Option<bool>, default: LinkPolicy) -> LinkPolicy {
+    confine.map_or(default, |confine| if confine { LinkPolicy::Confine } else { LinkPolicy::Follow })
 }
 
 fn seconds(seconds: f64) -> PyResult<Duration> {
@@ -161,8 +191,8 @@ pub(crate) fn snapshot(
         root: request.root,
         folder: request.folder,
         document: request.document,
-        links: link_policy(request.follow_links),
-        hash_caches: hash_caches(),
+        links: link_policy(request.confine_links, UploadOptions::default().links),
+        hash_caches: hash_cache_folders(),
     };
     let work = move |context: &Context| snapshot_assets(&request, context);
     Operation::start_blocking(py, Caller { tracker, session: None }, work, |py, ()| Ok(py.None()))
@@ -174,9 +204,9 @@ pub(crate) fn abort_stale_uploads(
     py: Python<'_>,
     store: StoreArguments,
     place: CasPlace,
-    older_than_seconds: f64,
+    older_than_seconds: Option<f64>,
 ) -> PyResult<Operation> {
-    let older_than = seconds(older_than_seconds)?;
+    let older_than = older_than_seconds.map_or(Ok(RESUME_WITHIN), seconds)?;
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
         let CasPlace { bucket, prefix: cas_prefix } = place;
         abort_stale(AbortStaleUploadsRequest { store, bucket, cas_prefix, older_than }, &context).await
@@ -207,30 +237,18 @@ pub(crate) fn sample_check_cache(
     check_cache_dir: PathBuf,
 ) -> PyResult<Operation> {
     let manifest = manifest_from_python(manifest)?;
-    let flights = engine()?.flights.clone();
     let work = async move |store: Arc<dyn ObjectStore>, context: Context| {
-        let request = UploadRequest {
-            store,
-            manifest,
-            // No file is opened: any directory will do.
-            root: PathBuf::from("/"),
-            bucket: place.bucket,
-            cas_prefix: place.prefix,
-            document: None,
-            check_cache: Some(open_cache(check_cache_dir)),
-            records: None,
-            flights,
-            options: UploadOptions::default(),
-        };
-        cache_is_right(&request, &context).await
+        let check_cache = open_cache(check_cache_dir);
+        let request = SampleRequest { store, manifest, bucket: place.bucket, cas_prefix: place.prefix, check_cache };
+        sample(request, &context).await
     };
     let convert = |py: Python<'_>, right: bool| Ok(right.into_pyobject(py)?.to_owned().into_any().unbind());
     store.start(py, None, work, convert)
 }
 
 impl DocumentArguments {
-    fn into_document(self) -> Document {
-        Document {
+    fn into_object(self) -> NewObject {
+        NewObject {
             key: self.key,
             body: Bytes::from_owner(self.body),
             metadata: self.metadata,
@@ -247,24 +265,9 @@ pub(crate) fn put_bytes(
     bucket: String,
     document: DocumentArguments,
 ) -> PyResult<Operation> {
-    let document = document.into_document();
-    let work = async move |store: Arc<dyn ObjectStore>, _context: Context| {
-        let object = ObjectKey::new(bucket, document.key.clone());
-        object.check(S3Action::UploadingBinaryFile)?;
-        let ContentHash::Xxh128(hash) = hash_bytes(&document.body) else {
-            return Err(crate::Error::Sync("a hash of bytes is always XXH128".to_owned()));
-        };
-        let request = PutRequest {
-            object: &object,
-            body: document.body.clone(),
-            xxh128: Some(hash),
-            if_absent: false,
-            metadata: &document.metadata,
-            content_type: document.content_type.as_deref(),
-            action: S3Action::UploadingBinaryFile,
-        };
-        store.put(request).await.map(drop)
-    };
+    let object = document.into_object();
+    let work =
+        async move |store: Arc<dyn ObjectStore>, context: Context| put_object(&store, &bucket, &object, &context).await;
     store.start(py, None, work, |py, ()| Ok(py.None()))
 }
 
@@ -286,12 +289,9 @@ pub(crate) fn put_local_file(
 /// Begins to ask whether an object is there; gives its size in bytes, -1 where S3 does not say it, or `None`.
 #[pyfunction]
 pub(crate) fn head_object(py: Python<'_>, store: StoreArguments, bucket: String, key: String) -> PyResult<Operation> {
-    let work = async move |store: Arc<dyn ObjectStore>, _context: Context| {
-        let object = ObjectKey::new(bucket, key);
-        object.check(S3Action::CheckingIfObjectExists)?;
-        store.head(&object).await
-    };
-    let convert = |py: Python<'_>, found: Option<crate::store::ObjectInfo>| {
+    let object = ObjectKey::new(bucket, key);
+    let work = async move |store: Arc<dyn ObjectStore>, context: Context| head(&store, &object, &context).await;
+    let convert = |py: Python<'_>, found: Option<ObjectInfo>| {
         let size = |size: Option<u64>| size.and_then(|size| i64::try_from(size).ok()).unwrap_or(-1);
         Ok(found.map(|info| size(info.size_bytes)).into_pyobject(py)?.into_any().unbind())
     };

@@ -26,11 +26,15 @@ type Decide = Box<dyn Fn(&StoreCall<'_>) -> Fault + Send + Sync>;
 /// The most keys in one page of a listing: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>.
 const PAGE_KEYS: usize = 1000;
 
+/// How many stores the process has made, so that each has a place of its own.
+static STORES: AtomicU64 = AtomicU64::new(0);
+
 /// The store.
 pub(crate) struct MemoryStore {
     state: Mutex<State>,
     calls: AtomicU64,
     decide: Decide,
+    place: String,
     /// The most requests at once.
     pub max_connections: usize,
     /// Whether `if_absent` is obeyed.
@@ -81,6 +85,7 @@ impl MemoryStore {
             state: Mutex::default(),
             calls: AtomicU64::new(0),
             decide: Box::new(decide),
+            place: format!("memory {}", STORES.fetch_add(1, Ordering::Relaxed)),
             max_connections: 8,
             conditions: Conditions::Obeyed,
             buckets: None,
@@ -144,7 +149,7 @@ impl MemoryStore {
     /// As [`MemoryStore::request`], where the fault may be one of the body that comes back.
     fn request_with_fault<T>(&self, asked: &Asked<'_>, work: impl FnOnce(&mut State, Fault) -> Result<T>) -> Result<T> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let call = StoreCall { number, operation: asked.operation, bucket: asked.bucket, key: asked.key };
+        let call = StoreCall { number, operation: asked.operation, key: asked.key };
         let fault = (self.decide)(&call);
         let is_there = self.buckets.as_ref().is_none_or(|buckets| buckets.contains(asked.bucket));
         let answer = |state: &mut State| {
@@ -358,8 +363,8 @@ impl ObjectStore for MemoryStore {
         })
     }
 
-    fn place(&self) -> &'static str {
-        "memory"
+    fn place(&self) -> &str {
+        &self.place
     }
 
     fn max_connections(&self) -> usize {

@@ -24,6 +24,7 @@ pub(crate) type StoreFuture<'a, T> = BoxFuture<'a, Result<T>>;
 
 /// The smallest part of a multipart upload, but for the last one:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
+#[cfg(test)]
 pub(crate) const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
 /// The most parts of a multipart upload (same document).
 pub(crate) const MAX_PARTS: u64 = 10_000;

@@ -3,6 +3,7 @@
 pub(crate) mod buffers;
 pub(crate) mod context;
 pub(crate) mod download;
+pub(crate) mod flights;
 pub(crate) mod in_memory;
 pub(crate) mod limits;
 pub(crate) mod once_per_key;

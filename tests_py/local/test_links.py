@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rig.refuse_calls import can_refuse, refusing
 from rig.server import REPOSITORY
-from rusty_attachments._submission import LocalSubmission
 from rusty_attachments.api.attachment import _attachment_download
 from rusty_attachments.asset_manifests.decode import decode_manifest
 from rusty_attachments.download import download_files_from_manifests
@@ -29,6 +28,7 @@ from rusty_attachments.models import (
     StorageProfileOperatingSystemFamily,
 )
 from rusty_attachments.upload import S3AssetManager
+from rusty_attachments.upload.submission import LocalSubmission
 
 
 def profile(**locations: Path) -> StorageProfile:

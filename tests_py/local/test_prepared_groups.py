@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from rusty_attachments._submission import LocalSubmission
 from rusty_attachments.models import AssetRootGroup
+from rusty_attachments.upload.submission import LocalSubmission
 
 
 @pytest.fixture

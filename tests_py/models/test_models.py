@@ -9,7 +9,7 @@ import pickle
 import pytest
 from rusty_attachments import exceptions, models, os_file_permission, version
 from rusty_attachments._version import __version_tuple__
-from rusty_attachments.api._utils import _read_manifests
+from rusty_attachments.api.manifest_files import read_manifests
 from rusty_attachments.asset_manifests import HashAlgorithm, hash_data
 from rusty_attachments.asset_manifests.v2023_03_03 import AssetManifest, ManifestPath
 
@@ -63,13 +63,13 @@ def test_manifest_files_of_one_name(tmp_path, monkeypatch):
         (tmp_path / folder / "same").write_text(manifest(f"path {number}").encode())
         files.append(str(tmp_path / folder / "same"))
     with pytest.raises(exceptions.NonValidInputError, match="have the same file name"):
-        _read_manifests(files)
+        read_manifests(files)
     # The same file twice is one file.
     monkeypatch.chdir(tmp_path)
-    found = _read_manifests([files[0], "one/same"])
+    found = read_manifests([files[0], "one/same"])
     assert [entry.path for entry in found["same"].paths] == ["path 0"]
     with pytest.raises(exceptions.NonValidInputError) as error:
-        _read_manifests([files[0], str(tmp_path), "missing"])
+        read_manifests([files[0], str(tmp_path), "missing"])
     assert str(error.value) == f"Specified manifests ['{tmp_path}', 'missing'] are not valid."
 
 

@@ -22,7 +22,7 @@ from botocore.utils import get_environ_proxies
 from deadline.job_attachments._aws.aws_clients import get_s3_client
 from recorder import Recorder, Seen
 from rig.server import REPOSITORY
-from rusty_attachments._aws.session_settings import settings_of_client
+from rusty_attachments._calls.session_settings import settings_of_client
 from rusty_attachments.asset_manifests.decode import decode_manifest
 from rusty_attachments.download import download_files_from_manifests
 from rusty_attachments.exceptions import AssetSyncError

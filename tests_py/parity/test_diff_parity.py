@@ -12,8 +12,8 @@ from deadline.job_attachments import exceptions as reference_exceptions
 from deadline.job_attachments import models as reference_models
 from deadline.job_attachments.upload import S3AssetManager as ReferenceManager
 from rusty_attachments import _diff, models
-from rusty_attachments._submission import LocalSubmission
 from rusty_attachments.asset_manifests import ManifestVersion
+from rusty_attachments.upload.submission import LocalSubmission
 from trees import write_tree
 
 TREE = {"a": b"1", "b": b"22", "folder": {"c": b"333"}, "manifests": {"m": b"{}"}, "manifests.txt": b"x"}

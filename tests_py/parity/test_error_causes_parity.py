@@ -56,7 +56,8 @@ class Calls:
         )
 
     def uploader(self):
-        return importlib.import_module(f"{self.side.download.__package__}.upload").S3AssetUploader(
+        package = self.side.download.__name__.rpartition(".")[0]
+        return importlib.import_module(f"{package}.upload").S3AssetUploader(
             session=self.session, s3_max_pool_connections=10, small_file_threshold_multiplier=20
         )
 

@@ -19,9 +19,9 @@ from deadline.job_attachments.upload import S3AssetManager
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rusty_attachments import exceptions, models
-from rusty_attachments._submission import LocalSubmission
 from rusty_attachments.caches import HashCache
 from rusty_attachments.progress_tracker import SummaryStatistics
+from rusty_attachments.upload.submission import LocalSubmission
 from trees import files_of, temporary_folder, trees, write_tree
 
 

@@ -63,7 +63,6 @@ pub fn hold_for(data: &[u8]) {
     let applier = PathMappingRuleApplier::new(&rules, host, prefixes).unwrap();
     let found = applier.transform(path);
     assert_eq!(found, model(&rules, path, (own, host), prefixes), "{rules:?} {path:?}");
-    assert_eq!(applier.strict_transform(path).ok(), found);
     for rule in &rules {
         let _ = rule.hashed_source_path();
     }

@@ -179,8 +179,7 @@ fn tuple_parameters(function: &[Token]) -> Vec<String> {
         let mut kind = &parameter[colon + 1..];
         loop {
             match kind {
-                [Token::Other('&'), rest @ ..] => kind = rest,
-                [Token::Other('\''), Token::Word(_), rest @ ..] => kind = rest,
+                [Token::Other('&'), rest @ ..] | [Token::Other('\''), Token::Word(_), rest @ ..] => kind = rest,
                 [Token::Word(word), rest @ ..] if word == "mut" => kind = rest,
                 [Token::Word(word), Token::Other('<'), rest @ ..] if word == "Option" => kind = rest,
                 _ => break,

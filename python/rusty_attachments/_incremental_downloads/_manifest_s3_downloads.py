@@ -15,19 +15,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
-from .._download_files import (
-    ABSOLUTE_PATHS,
-    CANCELLED,
-    DownloadOptions,
-    _ensure_paths_within_directory,
-    as_manifest,
-    begin_download,
-    new_tracker,
-)
-from .._job_manifests import _fetch, _get_output_manifest_prefix, _list_output_manifests
-from .._operation import report_end
+from .._calls.operation import report_end
 from .._path_mapping import _PathMappingRuleApplier
 from ..asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm, hash_data
+from ..download.files import (
+    ABSOLUTE_PATHS,
+    CANCELLED,
+    Placing,
+    as_manifest,
+    begin_download,
+    ensure_paths_within_directory,
+    new_tracker,
+)
+from ..download.job_manifests import _list_output_manifests, fetch_manifests, get_output_manifest_prefix
 from ..exceptions import PathOutsideDirectoryError
 from ..models import S3_MANIFEST_FOLDER_NAME, FileConflictResolution, JobAttachmentS3Settings, PathFormat
 from ..progress_tracker import ProgressReportMetadata
@@ -80,7 +80,7 @@ def _add_output_manifests_from_s3(
     hashes = [_root_hash(root) for root in roots]
     for action in lacking:
         action["manifests"] = [{} for _ in roots]
-    prefix = _get_output_manifest_prefix(settings, farm_id, queue["queueId"], job["jobId"])
+    prefix = get_output_manifest_prefix(settings, farm_id, queue["queueId"], job["jobId"])
     keys = _list_output_manifests(prefix, settings.s3BucketName, boto3_session, False) or []
     actions = {action["sessionActionId"]: action for action in lacking}
     folder = f"{settings.rootPrefix}/{S3_MANIFEST_FOLDER_NAME}/"
@@ -176,7 +176,7 @@ def _download_all_manifests_with_absolute_paths(
     print_function_callback(f"Downloading {len(listed)} asset manifests from S3...")
     started = datetime.now(tz=timezone.utc)
     keys = [key for *_, key in listed]
-    fetched = _fetch(settings["s3BucketName"], keys, boto3_session_for_s3) if keys else []
+    fetched = fetch_manifests(settings["s3BucketName"], keys, boto3_session_for_s3) if keys else []
     made = []
     for (applier, job_id, root, _), (_, stored, manifest) in zip(listed, fetched):
         unmapped = _make_paths_absolute(manifest, root, applier)
@@ -200,7 +200,7 @@ def _make_paths_absolute(
         path: str = source.normpath(source.join(root, below))
         if applier is not None:
             return str(applier.strict_transform(path))
-        _ensure_paths_within_directory(root, [path])
+        ensure_paths_within_directory(root, [path])
         return path
 
     kept, unmapped = [], []
@@ -268,7 +268,7 @@ def _download_manifest_paths(
         settings.full_cas_prefix(),
         boto3_session_for_s3,
         tracker,
-        DownloadOptions(file_conflict_resolution, in_order=True),
+        Placing(file_conflict_resolution, in_order=True),
     )
     operation.run()
     report_end(tracker, CANCELLED)

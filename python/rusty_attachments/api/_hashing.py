@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Optional
 from ..progress_tracker import ProgressReportMetadata, ProgressStatus, SummaryStatistics
 
 if TYPE_CHECKING:
-    from .._submission import LocalSubmission
     from ..models import AssetRootGroup, AssetRootManifest
+    from ..upload.submission import LocalSubmission
 
 
 def _hash_attachments(

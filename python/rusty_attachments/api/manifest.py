@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from .. import _native
 from .._diff import _nothing, compare_manifest, diff_survey
-from .._files import write_text
-from .._glob import _glob_config, _glob_paths, find_files
-from .._submission import hash_survey
+from .._glob import find_files, glob_config, glob_paths
+from .._reference_names import names_of
 from .._utils import _get_long_path_compatible_path
-from ..asset_manifests import BaseAssetManifest, HashAlgorithm, ManifestVersion, hash_data, v2025_12_04
+from ..asset_manifests import BaseAssetManifest, ManifestVersion, v2025_12_04
 from ..asset_manifests.decode import decode_manifest
 from ..asset_manifests.operations import compute_diff, merge_asset_manifests
 from ..models import FileStatus, ManifestDiff, ManifestMerge, ManifestSnapshot, SymlinkPolicy
 from ..progress_tracker import ProgressReportMetadata, SummaryStatistics
-from ._download import _manifest_download as _manifest_download
+from ..upload.submission import hash_survey
 from ._hashing import show_statistics
-from ._upload import _manifest_upload as _manifest_upload
-from ._utils import _read_manifests
+from .manifest_files import read_manifests, write_manifest
+from .manifest_transfers import manifest_download, manifest_upload
+
+__all__ = [
+    "glob_files",
+    "manifest_diff",
+    "manifest_download",
+    "manifest_merge",
+    "manifest_snapshot",
+    "manifest_upload",
+]
 
 _Print = Callable[[Any], None]
 _Progress = Callable[[ProgressReportMetadata], bool]
 _Telemetry = Callable[[SummaryStatistics], None]
 
 
-def _glob_files(
+def glob_files(
     root: str,
     include: Optional[list[str]] = None,
     exclude: Optional[list[str]] = None,
@@ -50,11 +56,11 @@ def _glob_files(
         NonValidInputError: `include_exclude_config` is no JSON.
         OSError: A directory can't be read.
     """
-    config = _glob_config(include, exclude, include_exclude_config)
-    return _glob_paths(root, config.include_glob, config.exclude_glob)
+    config = glob_config(include, exclude, include_exclude_config)
+    return glob_paths(root, config.include_glob, config.exclude_glob)
 
 
-def _manifest_snapshot(
+def manifest_snapshot(
     *,
     root: str,
     destination: str,
@@ -99,7 +105,7 @@ def _manifest_snapshot(
         OSError: A directory can't be read, or the manifest can't be written.
         NotImplementedError: For a diff of version 2025-12-04-beta, `diff` is no snapshot of that version.
     """
-    config = _glob_config(include, exclude, include_exclude_config)
+    config = glob_config(include, exclude, include_exclude_config)
     if manifest_version == ManifestVersion.v2025_12_04_beta:
         patterns = (config.include_glob, config.exclude_glob)
         base = os.path.abspath(root)  # noqa: PTH100 (normalises too)
@@ -121,7 +127,7 @@ def _manifest_snapshot(
         manifest = show.hash(survey)
     if manifest is None:
         return None
-    path = _write_manifest(root=root, manifest=manifest, destination=destination, name=name)
+    path = write_manifest(root=root, manifest=manifest, destination=destination, name=name)
     print_function_callback(f"Manifest generated at {path}")
     return ManifestSnapshot(root=root, manifest=path)
 
@@ -206,35 +212,7 @@ def _diff_snapshot(
     return difference if len(difference.paths) or difference.dirs else None
 
 
-def _write_manifest(
-    root: str,
-    manifest: BaseAssetManifest,
-    destination: str,
-    name: Optional[str] = None,
-) -> str:
-    """Writes a manifest under a name that tells its root and the time.
-
-    Args:
-        root: The root, as its hash goes into the name.
-        manifest: The manifest.
-        destination: The directory; it is made if need be.
-        name: What the name begins with, instead of the root.
-
-    Returns:
-        The file's path: `destination`, as given, and its name.
-    """
-    root_hash = hash_data(root.encode("utf-8", "surrogatepass"), HashAlgorithm.XXH128)
-    time = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    start = name if name else root.replace("/", "_").replace("\\", "_").replace(":", "_")
-    file_name = f"{start[1:] if start.startswith('_') else start}-{root_hash}-{time}.manifest"
-    path = os.path.join(destination, file_name)  # noqa: PTH118 (the destination as given)
-    target = _get_long_path_compatible_path(Path(path).absolute())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_text(target, manifest.encode())
-    return path
-
-
-def _manifest_diff(
+def manifest_diff(
     manifest: str,
     root: str,
     include: Optional[list[str]] = None,
@@ -259,7 +237,7 @@ def _manifest_diff(
     Returns:
         Paths of new, changed and deleted files, relative to the root.
     """
-    config = _glob_config(include, exclude, include_exclude_config)
+    config = glob_config(include, exclude, include_exclude_config)
     survey = _survey(root, config.include_glob, config.exclude_glob)
     with open(_get_long_path_compatible_path(os.path.abspath(manifest))) as file:  # noqa: PTH123, PTH100
         earlier = decode_manifest(file.read())
@@ -284,7 +262,7 @@ def _manifest_diff(
     return difference
 
 
-def _manifest_merge(
+def manifest_merge(
     root: str,
     manifest_files: list[str],
     destination: str,
@@ -306,15 +284,13 @@ def _manifest_merge(
     Raises:
         NonValidInputError: A file is not there.
     """
-    merged = merge_asset_manifests(list(_read_manifests(manifest_paths=manifest_files).values()))
+    merged = merge_asset_manifests(list(read_manifests(manifest_paths=manifest_files).values()))
     if not merged:
         return None
-    path = _write_manifest(root=root, manifest=merged, destination=destination, name=name)
+    path = write_manifest(root=root, manifest=merged, destination=destination, name=name)
     print_function_callback(f"Manifest generated at {path}")
     return ManifestMerge(manifest_root=root, local_manifest_path=path)
 
 
-glob_files = _glob_files
-manifest_snapshot = _manifest_snapshot
-manifest_diff = _manifest_diff
-manifest_merge = _manifest_merge
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__)

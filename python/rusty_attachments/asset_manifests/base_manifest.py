@@ -11,7 +11,7 @@ from ._relation import Related
 from .hash_algorithms import HashAlgorithm
 from .versions import ManifestVersion
 
-__all__ = ["BaseAssetManifest", "BaseManifestPath"]
+__all__ = ["BaseAssetManifest", "BaseManifestModel", "BaseManifestPath"]
 
 
 @dataclass(eq=False)
@@ -94,3 +94,11 @@ class BaseAssetManifest(Explorable, Related, ABC):
     def __bool__(self) -> bool:
         # A manifest without files is a manifest; without this, `len` would make it false.
         return True
+
+
+class BaseManifestModel:
+    """The classes of one version."""
+
+    manifest_version: ManifestVersion = ManifestVersion.UNDEFINED
+    AssetManifest: type[BaseAssetManifest]
+    Path: type[BaseManifestPath]

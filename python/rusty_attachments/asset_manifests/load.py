@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from .. import _native
-from .._operation import store_arguments
+from .._calls.operation import store_arguments
 from .base_manifest import BaseAssetManifest
 from .decode import decode_manifest
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .base_manifest import BaseAssetManifest, BaseManifestPath
+from .base_manifest import BaseManifestModel
+from .v2023_03_03 import ManifestModel as _Model2023
+from .v2025_12_04 import ManifestModel as _Model2025
 from .versions import ManifestVersion
 
 __all__ = ["BaseManifestModel", "ManifestModelRegistry"]
-
-
-class BaseManifestModel:
-    """The classes of one version."""
-
-    manifest_version: ManifestVersion = ManifestVersion.UNDEFINED
-    AssetManifest: type[BaseAssetManifest]
-    Path: type[BaseManifestPath]
 
 
 class ManifestModelRegistry:
@@ -26,10 +20,6 @@ class ManifestModelRegistry:
     @classmethod
     def register(cls) -> None:
         """Enters the models of all versions."""
-        # These modules import this one.
-        from .v2023_03_03 import ManifestModel as _Model2023
-        from .v2025_12_04 import ManifestModel as _Model2025
-
         cls._asset_manifest_mapping = {
             **cls._asset_manifest_mapping,
             ManifestVersion.v2023_03_03: _Model2023,

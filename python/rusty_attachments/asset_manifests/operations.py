@@ -64,7 +64,7 @@ def merge_asset_manifests(manifests: Sequence[BaseAssetManifest]) -> Optional[Ba
     return _native.merge_manifests(list(manifests))
 
 
-def _merge_asset_manifests_sorted_asc_by_last_modified(
+def merge_asset_manifests_by_last_modified(
     manifests_with_last_modified_timestamps: Iterable[tuple[datetime, BaseAssetManifest]],
 ) -> Optional[BaseAssetManifest]:
     """Merges manifests from the oldest to the newest; those of the same time stay in their order."""

@@ -19,9 +19,9 @@ While names are swapped, log records go to the reference's loggers.
 
 from __future__ import annotations
 
-from ._install import SwapError, UnknownReferenceWarning, install, installed, uninstall
-from ._names import KNOWN_VERSIONS, SWAPS
-from ._switch import SwapStatus, disable, enable, status
+from .names import KNOWN_VERSIONS, SWAPS
+from .replacement import SwapError, UnknownReferenceWarning, install, installed, uninstall
+from .switch import SwapStatus, disable, enable, status
 
 __all__ = [
     "KNOWN_VERSIONS",

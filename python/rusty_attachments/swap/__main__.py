@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from . import SwapError, SwapStatus, disable, enable, install, status
-from ._names import KNOWN_VERSIONS, PROGRAMS
+from .names import KNOWN_VERSIONS, PROGRAMS
 
 _EXAMPLES = """
 for every program of this Python:

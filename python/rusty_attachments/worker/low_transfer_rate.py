@@ -9,10 +9,10 @@ from .. import _native
 if TYPE_CHECKING:
     from ..progress_tracker import ProgressReportMetadata
 
-LOW_TRANSFER_RATE_THRESHOLD = 10_000
+LOW_TRANSFER_RATE_THRESHOLD: float = _native.LowTransferRateDetector.THRESHOLD_BYTES_PER_SECOND
 """Bytes a second below which a report is low."""
 
-LOW_TRANSFER_COUNT_THRESHOLD = 60
+LOW_TRANSFER_COUNT_THRESHOLD: int = _native.LowTransferRateDetector.MAXIMUM_REPORTS
 """Low reports in a row that end a download. A report comes at least once a second: this is a minute."""
 
 

@@ -156,10 +156,23 @@ def read_worker_properties(path: Union[str, os.PathLike[str]]) -> list[WorkerMan
         ValueError: It is no list of properties; the message names the entry and the field.
     """
     text = Path(path).read_text(encoding="utf-8")
-    return [
-        WorkerManifestProperties.from_dict(entry)
-        for entry in json.loads(_native.normalize_worker_properties(text))
-    ]
+    return [_of_native(entry) for entry in _native.read_worker_properties(text)]
+
+
+def _of_native(entry: _native.WorkerProperties) -> WorkerManifestProperties:
+    return WorkerManifestProperties(
+        manifest_properties=ManifestProperties(
+            rootPath=entry["root_path"],
+            rootPathFormat=PathFormat(entry["root_path_format"]),
+            fileSystemLocationName=entry["file_system_location_name"],
+            inputManifestPath=entry["input_manifest_path"],
+            inputManifestHash=entry["input_manifest_hash"],
+            outputRelativeDirectories=entry["output_relative_directories"],
+        ),
+        local_root_path=entry["local_root_path"],
+        local_manifest_paths=entry["local_manifest_paths"],
+        local_input_manifest_path=entry["local_input_manifest_path"],
+    )
 
 
 def write_worker_properties(

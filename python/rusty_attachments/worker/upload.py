@@ -17,6 +17,7 @@ from typing import Optional
 
 # Absolute, so that the file can be run by its path, as the worker agent runs its scripts.
 from rusty_attachments._path_summarization import human_readable_file_size
+from rusty_attachments.api.manifest import manifest_merge, manifest_snapshot
 from rusty_attachments.asset_manifests import BaseAssetManifest
 from rusty_attachments.asset_manifests.decode import decode_manifest
 from rusty_attachments.models import JobAttachmentS3Settings, UploadManifestInfo
@@ -24,9 +25,6 @@ from rusty_attachments.progress_tracker import ProgressStatus, ProgressTracker
 from rusty_attachments.upload import S3AssetUploader
 from rusty_attachments.worker._console import CommandFailed, fail, merge_equal_roots, parse_arguments, run
 from rusty_attachments.worker.properties import WorkerManifestProperties, read_worker_properties
-
-S3_MAX_POOL_CONNECTIONS = 50
-SMALL_FILE_THRESHOLD_MULTIPLIER = 20
 
 _MERGED_FOLDER = "manifest_merge"
 _SNAPSHOT_FOLDER = "manifest_snapshot"
@@ -66,9 +64,7 @@ def _upload(s3_uri: str, properties_file: str) -> None:
 
 def merge(root: WorkerManifestProperties) -> Optional[str]:
     """Merges the manifests that a root began with; returns the file, or None where there were none."""
-    from rusty_attachments.api.manifest import _manifest_merge
-
-    merged = _manifest_merge(
+    merged = manifest_merge(
         # The source's path: file names are made from its hash.
         root=root.to_path_mapping_rule().source_path,
         manifest_files=root.local_manifest_paths,
@@ -81,13 +77,11 @@ def merge(root: WorkerManifestProperties) -> Optional[str]:
 
 def snapshot(root: WorkerManifestProperties, base: Optional[str]) -> Optional[str]:
     """Finds what is new or changed in a root's output directories; returns a manifest file, or None."""
-    from rusty_attachments.api.manifest import _manifest_snapshot
-
     directories = root.local_output_relative_directories()
     if not directories:
         print(f"No output directories specified for {root.root_path}, skipping upload")
         return None
-    made = _manifest_snapshot(
+    made = manifest_snapshot(
         root=root.local_root_path,
         destination=_SNAPSHOT_FOLDER,
         diff=base,
@@ -117,10 +111,7 @@ def upload(
         AssetSyncError: An output can't be read or stored, or changed since it was hashed.
     """
     prefix = partial_manifest_prefix()
-    uploader = S3AssetUploader(
-        s3_max_pool_connections=S3_MAX_POOL_CONNECTIONS,
-        small_file_threshold_multiplier=SMALL_FILE_THRESHOLD_MULTIPLIER,
-    )
+    uploader = S3AssetUploader()
     return [_upload_root(uploader, settings, root, manifest, prefix) for root, manifest in outputs]
 
 

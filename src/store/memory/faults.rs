@@ -29,7 +29,6 @@ pub(crate) struct StoreCall<'a> {
     /// What is asked.
     pub operation: Operation,
     /// The bucket.
-    pub bucket: &'a str,
     /// The key or prefix.
     pub key: &'a str,
 }

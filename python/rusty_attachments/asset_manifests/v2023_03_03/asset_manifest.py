@@ -7,9 +7,8 @@ from typing import Any
 
 from ... import _native
 from ...exceptions import ManifestDecodeValidationError
-from ..base_manifest import BaseAssetManifest, BaseManifestPath
+from ..base_manifest import BaseAssetManifest, BaseManifestModel, BaseManifestPath
 from ..hash_algorithms import HashAlgorithm
-from ..manifest_model import BaseManifestModel
 from ..versions import ManifestVersion
 
 __all__ = ["DEFAULT_HASH_ALG", "SUPPORTED_HASH_ALGS", "AssetManifest", "ManifestModel", "ManifestPath"]

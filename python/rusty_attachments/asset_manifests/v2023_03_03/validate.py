@@ -1,19 +1,7 @@
-"""Checking JSON documents against the rules of version 2023-03-03."""
+"""Checking documents of version 2023-03-03, under the reference's name. The names are listed in `_reference_names`."""
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from ..._reference_names import names_of
 
-from ..decode import validate_manifest
-from ..versions import ManifestVersion
-
-__all__ = ["validate_manifest_2023_03_03"]
-
-
-def validate_manifest_2023_03_03(manifest: dict[str, Any]) -> tuple[bool, Optional[str]]:
-    """Checks a document; the form of hashes is `decode_manifest`'s to check.
-
-    Returns:
-        Whether it is valid, and why not.
-    """
-    return validate_manifest(manifest, ManifestVersion.v2023_03_03)
+__getattr__ = names_of(__name__)

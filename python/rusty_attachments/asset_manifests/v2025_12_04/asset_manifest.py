@@ -9,9 +9,8 @@ from typing import Any, Optional, cast
 
 from ... import _native
 from ...exceptions import ManifestDecodeValidationError
-from ..base_manifest import BaseAssetManifest, BaseManifestPath
+from ..base_manifest import BaseAssetManifest, BaseManifestModel, BaseManifestPath
 from ..hash_algorithms import HashAlgorithm
-from ..manifest_model import BaseManifestModel
 from ..versions import ManifestVersion
 
 __all__ = [

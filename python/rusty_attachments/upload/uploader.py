@@ -8,24 +8,25 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
-from . import _native
-from ._logs import logger
-from ._manifest_files import ManifestPlacing, Metadata, make_document
-from ._operation import Begun, StoreArguments, report_end, store_arguments
-from ._snapshots import Snapshots
-from ._upload_options import UploadOptions
-from ._utils import _is_relative_to, _join_s3_paths
-from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
-from .caches import S3CheckCache, S3CheckCacheEntry
-from .exceptions import AssetSyncError
-from .models import JobAttachmentS3Settings
-from .progress_tracker import ProgressTracker
+from .. import _native
+from .._calls.operation import Begun, StoreArguments, report_end, store_arguments
+from .._logs import logger
+from .._utils import _is_relative_to, _join_s3_paths
+from ..asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
+from ..asset_manifests.v2023_03_03 import AssetManifest
+from ..caches import S3CheckCache, S3CheckCacheEntry
+from ..exceptions import AssetSyncError
+from ..models import JobAttachmentS3Settings
+from ..options import UploadOptions
+from ..progress_tracker import ProgressTracker
+from .manifest_files import ManifestPlacing, Metadata, make_document
+from .snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from ._native import Operation
+    from .._native import Operation
 
 
-S3_MULTIPART_UPLOAD_CHUNK_SIZE: int = 8 * 1024 * 1024
+S3_MULTIPART_UPLOAD_CHUNK_SIZE: int = _native.PART_BYTES
 """Bodies up to this many bytes go in one request; larger ones in parts of at least this size."""
 S3_UPLOAD_MAX_CONCURRENCY: int = 10
 
@@ -38,9 +39,9 @@ class S3AssetUploader(Snapshots):
     Args:
         session: A boto3 session, asked for credentials whenever they are needed. Without one, credentials,
             region and endpoint come from the environment and the AWS configuration files.
-        s3_max_pool_connections: The most requests under way at once.
+        s3_max_pool_connections: The most requests under way at once; `None` for the default.
         small_file_threshold_multiplier: Files of up to this many times 8 MiB go many at a time; larger ones
-            one after another, each in parallel parts.
+            one after another, each in parallel parts. `None` for the default.
         options: What the reference has no argument for.
 
     Raises:
@@ -51,10 +52,15 @@ class S3AssetUploader(Snapshots):
         self,
         session: Optional[Any] = None,
         *,
-        s3_max_pool_connections: int,
-        small_file_threshold_multiplier: int,
-        options: UploadOptions = UploadOptions(),  # noqa: B008 - frozen
+        s3_max_pool_connections: Optional[int] = None,
+        small_file_threshold_multiplier: Optional[int] = None,
+        options: Optional[UploadOptions] = None,
     ) -> None:
+        if s3_max_pool_connections is None:
+            s3_max_pool_connections = _native.store_defaults()["max_connections"]
+        if small_file_threshold_multiplier is None:
+            threshold = _native.upload_defaults()["small_file_threshold"]
+            small_file_threshold_multiplier = threshold // S3_MULTIPART_UPLOAD_CHUNK_SIZE
         for name, value in (
             ("small_file_threshold_multiplier", small_file_threshold_multiplier),
             ("s3_max_pool_connections", s3_max_pool_connections),
@@ -65,7 +71,7 @@ class S3AssetUploader(Snapshots):
                 )
         self._session = session
         self._max_connections = s3_max_pool_connections
-        self.options = options
+        self.options = options or UploadOptions()
         self.small_file_threshold = S3_MULTIPART_UPLOAD_CHUNK_SIZE * small_file_threshold_multiplier
         divisor = min(small_file_threshold_multiplier, S3_UPLOAD_MAX_CONCURRENCY)
         self.num_upload_workers = max(1, int(s3_max_pool_connections / divisor))
@@ -132,6 +138,7 @@ class S3AssetUploader(Snapshots):
         manifest: BaseAssetManifest,
         source_root: Path,
         partial_manifest_prefix: Optional[str] = None,
+        file_system_location_name: Optional[str] = None,
         progress_tracker: Optional[ProgressTracker] = None,
         s3_check_cache_dir: Optional[str] = None,
         manifest_write_dir: Optional[str] = None,
@@ -230,8 +237,6 @@ class S3AssetUploader(Snapshots):
         ):
             logger("upload").debug("skipping %s because %s exists in the cache", local_path, cache_key)
             return (False, file.size)
-        from .asset_manifests.v2023_03_03 import AssetManifest
-
         single = AssetManifest(hash_alg=hash_algorithm, paths=[file], total_size=file.size)
         operation = self._begin(
             single, s3_bucket, source_root, s3_cas_prefix, progress_tracker, None, True, None
@@ -352,7 +357,7 @@ class S3AssetUploader(Snapshots):
     def abort_stale_uploads(
         self,
         job_attachment_settings: JobAttachmentS3Settings,
-        older_than: timedelta = timedelta(days=1),
+        older_than: Optional[timedelta] = None,
     ) -> list[str]:
         """Drops uploads of large files that were begun and never finished: they cost storage.
 
@@ -361,7 +366,7 @@ class S3AssetUploader(Snapshots):
         Args:
             job_attachment_settings: The bucket and root prefix.
             older_than: How long ago S3 has to have got the newest of an upload's parts, or begun it where there are
-                none. Others may be under way.
+                none; by default, a day. Others may be under way.
 
         Returns:
             `s3://bucket/key` of each upload that was dropped.
@@ -371,9 +376,7 @@ class S3AssetUploader(Snapshots):
                 `s3:ListMultipartUploadParts`, dropping `s3:AbortMultipartUpload`.
         """
         place = (job_attachment_settings.s3BucketName, job_attachment_settings.full_cas_prefix())
-        dropped: list[str] = _native.abort_stale_uploads(
-            self._store(), place, older_than.total_seconds()
-        ).run()
+        dropped: list[str] = _native.abort_stale_uploads(self._store(), place, _seconds(older_than)).run()
         return dropped
 
     def _store(self) -> StoreArguments:
@@ -439,11 +442,13 @@ class S3AssetUploader(Snapshots):
                 "document": document,
                 "check_cache_dir": check_cache_dir,
                 "force_check": force_s3_check is True,
-                "small_file_threshold": self.small_file_threshold,
-                "follow_links": not self.options.confine_links,
-                "trust_cache_seconds": self.options.trust_cache_for.total_seconds(),
-                "resume_within_seconds": self.options.resume_within.total_seconds(),
-                "buffer_bytes": self.options.buffer_bytes,
+                "options": {
+                    "small_file_threshold": self.small_file_threshold,
+                    "confine_links": self.options.confine_links,
+                    "trust_cache_seconds": _seconds(self.options.trust_cache_for),
+                    "resume_within_seconds": _seconds(self.options.resume_within),
+                    "buffer_bytes": self.options.buffer_bytes,
+                },
             },
         )
 
@@ -470,3 +475,7 @@ class S3AssetUploader(Snapshots):
 def _cache_dir(folder: Optional[Union[str, Path]]) -> str:
     """The folder as the native module takes it: empty for the default one."""
     return "" if folder is None else str(folder)
+
+
+def _seconds(duration: Optional[timedelta]) -> Optional[float]:
+    return None if duration is None else duration.total_seconds()

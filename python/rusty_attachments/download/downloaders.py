@@ -9,27 +9,28 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from . import _native
-from ._download_files import (
-    DownloadOptions,
+from .. import _native
+from ..exceptions import AssetSyncCancelledError
+from ..models import Attachments, FileConflictResolution, JobAttachmentS3Settings, ManifestPathGroup
+from ..options import DownloadOptions
+from ..progress_tracker import DownloadSummaryStatistics
+from .files import (
+    Placing,
     as_manifest,
     begin_download,
     ensure_absolute,
     new_tracker,
     statistics,
 )
-from ._job_manifests import get_job_input_paths_by_asset_root, get_job_output_paths_by_asset_root
-from .exceptions import AssetSyncCancelledError
-from .models import Attachments, FileConflictResolution, JobAttachmentS3Settings, ManifestPathGroup
-from .progress_tracker import DownloadSummaryStatistics
+from .job_manifests import get_job_input_paths_by_asset_root, get_job_output_paths_by_asset_root
 
 if TYPE_CHECKING:
-    from ._download_files import Callback
+    from .files import Callback
 
 _Groups = dict[str, ManifestPathGroup]
 
 
-class _BaseFilterableDownloader:
+class FilterableDownloader:
     """Files by root, which can be given other roots and narrowed by patterns.
 
     Attributes:
@@ -41,6 +42,7 @@ class _BaseFilterableDownloader:
         session: A boto3 session to take credentials from.
         include_filters: Patterns; see `apply_include_filters`.
         manifest_label: What errors call the manifests: "input" or "output".
+        options: What the reference has no argument for.
     """
 
     def __init__(
@@ -50,12 +52,15 @@ class _BaseFilterableDownloader:
         session: Optional[Any] = None,
         include_filters: Optional[list[str]] = None,
         manifest_label: Optional[str] = None,
+        *,
+        options: Optional[DownloadOptions] = None,
     ) -> None:
         self.s3_settings = s3_settings
         self.session = session
         self.paths_by_root: _Groups = {}
         self._initial_paths_by_root = initial_paths_by_root
         self._manifest_label = manifest_label
+        self._options = options
         self._include_filter_groups: list[list[str]] = [include_filters] if include_filters else []
         self._root_mappings: dict[str, str] = {}
         self._rebuild()
@@ -140,7 +145,8 @@ class _BaseFilterableDownloader:
             self.s3_settings.full_cas_prefix(),
             self.session,
             tracker,
-            DownloadOptions(file_conflict_resolution, in_order=True),
+            Placing(file_conflict_resolution, in_order=True),
+            self._options,
         )
         try:
             written: list[list[str]] = operation.run()
@@ -166,7 +172,7 @@ class _BaseFilterableDownloader:
             if root in groups and root != new_root:
                 groups = _moved(groups, root, new_root)
         for patterns in self._include_filter_groups:
-            groups = _filter_paths(groups, patterns)
+            groups = filter_paths(groups, patterns)
         self.paths_by_root = groups
 
 
@@ -191,7 +197,7 @@ def _moved(groups: _Groups, root: str, new_root: str) -> _Groups:
     return groups
 
 
-def _filter_paths(paths_by_root: _Groups, path_filters: Iterable[str]) -> _Groups:
+def filter_paths(paths_by_root: _Groups, path_filters: Iterable[str]) -> _Groups:
     """The files whose whole paths match one of the patterns; roots without any are left out."""
     patterns = list(path_filters)
     filtered: _Groups = {}
@@ -207,7 +213,7 @@ def _filter_paths(paths_by_root: _Groups, path_filters: Iterable[str]) -> _Group
     return filtered
 
 
-class OutputDownloader(_BaseFilterableDownloader):
+class OutputDownloader(FilterableDownloader):
     """Downloads the outputs of a job, a step, a task or a session action.
 
     Args:
@@ -220,6 +226,7 @@ class OutputDownloader(_BaseFilterableDownloader):
         session_action_id: The session action, if not the latest.
         session: A boto3 session to take credentials from.
         include_filters: Patterns; see `apply_include_filters`.
+        options: What the reference has no argument for.
     """
 
     def __init__(
@@ -233,14 +240,16 @@ class OutputDownloader(_BaseFilterableDownloader):
         session_action_id: Optional[str] = None,
         session: Optional[Any] = None,
         include_filters: Optional[list[str]] = None,
+        *,
+        options: Optional[DownloadOptions] = None,
     ) -> None:
         found = get_job_output_paths_by_asset_root(
             s3_settings, farm_id, queue_id, job_id, step_id, task_id, session_action_id, session
         )
-        super().__init__(s3_settings, found, session, include_filters, "output")
+        super().__init__(s3_settings, found, session, include_filters, "output", options=options)
 
 
-class InputDownloader(_BaseFilterableDownloader):
+class InputDownloader(FilterableDownloader):
     """Downloads the inputs of a job.
 
     Args:
@@ -248,6 +257,7 @@ class InputDownloader(_BaseFilterableDownloader):
         attachments: The job's attachments, which name the input manifests.
         session: A boto3 session to take credentials from.
         include_filters: Patterns; see `apply_include_filters`.
+        options: What the reference has no argument for.
     """
 
     def __init__(
@@ -256,6 +266,8 @@ class InputDownloader(_BaseFilterableDownloader):
         attachments: Attachments,
         session: Optional[Any] = None,
         include_filters: Optional[list[str]] = None,
+        *,
+        options: Optional[DownloadOptions] = None,
     ) -> None:
         found = get_job_input_paths_by_asset_root(s3_settings, attachments, session)
-        super().__init__(s3_settings, found, session, include_filters, "input")
+        super().__init__(s3_settings, found, session, include_filters, "input", options=options)

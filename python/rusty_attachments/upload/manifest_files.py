@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from . import _native
-from ._files import write_text
-from ._logs import logger
-from ._utils import _join_s3_paths
-from .asset_manifests import BaseAssetManifest, HashAlgorithm, hash_data
-from .models import JobAttachmentS3Settings
+from .. import _native
+from .._files import write_text
+from .._logs import logger
+from .._utils import _join_s3_paths
+from ..asset_manifests import BaseAssetManifest, HashAlgorithm, hash_data
+from ..models import JobAttachmentS3Settings
 
 Metadata = Mapping[str, Mapping[str, str]]
 
@@ -124,6 +124,11 @@ class PreparedManifest:
 
 
 def make_document(key: str, body: bytes, extra_args: Mapping[str, Any]) -> _native.DocumentArguments:
+    """An object as the native module takes it; `extra_args` are boto3's, of which it knows two.
+
+    Raises:
+        ValueError: `extra_args` has something else.
+    """
     unknown = set(extra_args) - {"Metadata", "ContentType"}
     if unknown:
         raise ValueError(f"Only Metadata and ContentType can be given for an object, not {sorted(unknown)}")

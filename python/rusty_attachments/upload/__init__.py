@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._asset_manager import S3AssetManager
-from ._upload_options import UploadOptions
-from ._uploader import S3_MULTIPART_UPLOAD_CHUNK_SIZE, S3_UPLOAD_MAX_CONCURRENCY, S3AssetUploader
+from ..options import UploadOptions
+from .asset_manager import S3AssetManager
+from .uploader import S3_MULTIPART_UPLOAD_CHUNK_SIZE, S3_UPLOAD_MAX_CONCURRENCY, S3AssetUploader
 
 __all__ = [
     "S3_MULTIPART_UPLOAD_CHUNK_SIZE",

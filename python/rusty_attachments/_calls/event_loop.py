@@ -11,8 +11,8 @@ import itertools
 from typing import Any, Optional
 from weakref import WeakValueDictionary
 
-from ._logs import logger
-from ._native import Operation, WakeupSocket
+from .._logs import logger
+from .._native import Operation, WakeupSocket
 
 #: How long a wait lasts at most, so that progress is shown while nothing else happens.
 _TICK_SECONDS = 0.1

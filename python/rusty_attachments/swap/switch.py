@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
 from .._version import __version__
-from ._install import SwapError, check_names, swapped_names
-from ._names import PROGRAMS
+from .names import PROGRAMS
+from .replacement import SwapError, check_names, swapped_names
 
 PTH_NAME = "rusty_attachments_swap.pth"
 CONFIG_NAME = "rusty_attachments_swap.json"

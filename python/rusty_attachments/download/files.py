@@ -11,24 +11,25 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Union
 
-from . import _native
-from ._aws.session_settings import StoreSettings, settings_of_client
-from ._job_manifests import get_job_input_output_paths_by_asset_root
-from ._operation import report_end, store_arguments
-from ._utils import _is_relative_to
-from .asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm
-from .exceptions import AssetSyncCancelledError, PathOutsideDirectoryError
-from .models import Attachments, FileConflictResolution, JobAttachmentS3Settings
-from .os_file_permission import FileSystemPermissionSettings, posix_permissions
-from .progress_tracker import (
+from .. import _native
+from .._calls.operation import report_end, store_arguments
+from .._calls.session_settings import StoreSettings, settings_of_client
+from .._utils import _is_relative_to
+from ..asset_manifests import BaseAssetManifest, BaseManifestPath, HashAlgorithm, v2023_03_03, v2025_12_04
+from ..exceptions import AssetSyncCancelledError, PathOutsideDirectoryError
+from ..models import Attachments, FileConflictResolution, JobAttachmentS3Settings
+from ..options import DownloadOptions
+from ..os_file_permission import FileSystemPermissionSettings, posix_permissions
+from ..progress_tracker import (
     DownloadSummaryStatistics,
     ProgressReportMetadata,
     ProgressStatus,
     ProgressTracker,
 )
+from .job_manifests import get_job_input_output_paths_by_asset_root
 
 if TYPE_CHECKING:
-    from ._native import Operation
+    from .._native import Operation
 
     Logger = Union[logging.Logger, logging.LoggerAdapter[Any]]
     Callback = Callable[[ProgressReportMetadata], bool]
@@ -43,14 +44,14 @@ _Files = Sequence[BaseManifestPath]
 _Session = Optional[Any]
 
 
-class DownloadOptions(NamedTuple):
-    """How to download.
+class Placing(NamedTuple):
+    """What becomes of the files of a download; `None` means the default of the native module.
 
     Attributes:
         resolution: What to do where a file is already.
         permissions: What to add to files and directories.
         in_order: Whether one path may be there several times, with different contents.
-        verify: What is checked: `"hash"`, `"size"` or `"off"`.
+        verify: What is checked: `"hash"` (the default), `"size"` or `"off"`.
         fsync: Whether to wait for the disk.
         hash_cache_dir: The folder of the hash cache that RESUME asks; `None` for the default one.
     """
@@ -58,8 +59,8 @@ class DownloadOptions(NamedTuple):
     resolution: Optional[FileConflictResolution]
     permissions: Optional[FileSystemPermissionSettings] = None
     in_order: bool = False
-    verify: str = "hash"
-    fsync: bool = False
+    verify: Optional[str] = None
+    fsync: Optional[bool] = None
     hash_cache_dir: Optional[str] = None
 
 
@@ -69,7 +70,8 @@ def begin_download(
     cas_prefix: Optional[str],
     session: _Session,
     tracker: Optional[Any],
-    options: DownloadOptions,
+    placing: Placing,
+    options: Optional[DownloadOptions] = None,
 ) -> Operation:
     """Begins a download; its result is a list of written paths for each root.
 
@@ -79,21 +81,26 @@ def begin_download(
         cas_prefix: Where objects are.
         session: A boto3 session to take credentials from.
         tracker: Told of files and bytes; may cancel.
-        options: The rest.
+        placing: What becomes of the files.
+        options: What the reference has no argument for.
     """
-    permissions = options.permissions
+    options = options or DownloadOptions()
+    permissions = placing.permissions
     return _native.download_manifests(
-        store_arguments(session),
+        store_arguments(session, options.max_connections, options.checksums),
         tracker,
         {
             "bucket": bucket,
             "cas_prefix": cas_prefix,
             "roots": [(str(root), manifest) for root, manifest in roots],
-            "conflict_resolution": _resolution_name(options.resolution),
-            "in_order": options.in_order,
-            "hash_cache_dir": options.hash_cache_dir or "",
-            "verify": options.verify,
-            "fsync": options.fsync,
+            "conflict_resolution": _resolution_name(placing.resolution),
+            "in_order": placing.in_order,
+            "hash_cache_dir": placing.hash_cache_dir or "",
+            "options": {
+                "verify": placing.verify,
+                "fsync": placing.fsync,
+                "buffer_bytes": options.buffer_bytes,
+            },
             "permissions": None if permissions is None else posix_permissions(permissions),
         },
     )
@@ -112,7 +119,7 @@ def _resolution_name(resolution: Optional[FileConflictResolution]) -> str:
     return str(name) if known else str(resolution)
 
 
-def _ensure_paths_within_directory(root_path: str, paths_relative_to_root: Iterable[str]) -> None:
+def ensure_paths_within_directory(root_path: str, paths_relative_to_root: Iterable[str]) -> None:
     """Checks that paths stay below a root, symbolic links resolved.
 
     Downloads check this by themselves, where it counts: when they open something.
@@ -140,8 +147,6 @@ def ensure_absolute(root_path: str) -> None:
 
 def as_manifest(files: _Files, hash_algorithm: HashAlgorithm) -> BaseAssetManifest:
     """A manifest of some files; of the later version where one of them needs it."""
-    from .asset_manifests import v2023_03_03, v2025_12_04
-
     total_size = sum(file.size for file in files)  # of every version
     needs_later = any(isinstance(file, v2025_12_04.ManifestFilePath) for file in files)
     version = v2025_12_04 if needs_later else v2023_03_03
@@ -188,6 +193,8 @@ def download_files(
     session: _Session = None,
     progress_tracker: Optional[ProgressTracker] = None,
     file_conflict_resolution: Optional[FileConflictResolution] = FileConflictResolution.CREATE_COPY,
+    *,
+    options: Optional[DownloadOptions] = None,
 ) -> list[str]:
     """Downloads files below a directory.
 
@@ -202,6 +209,7 @@ def download_files(
         session: A boto3 session to take credentials from.
         progress_tracker: Told of files and bytes; may cancel.
         file_conflict_resolution: What to do where a file is already.
+        options: What the reference has no argument for.
 
     Returns:
         The paths of the files that were written.
@@ -218,7 +226,8 @@ def download_files(
         s3_settings.full_cas_prefix(),
         session,
         progress_tracker,
-        DownloadOptions(file_conflict_resolution, in_order=True),
+        Placing(file_conflict_resolution, in_order=True),
+        options,
     )
     written: list[list[str]] = operation.run()
     report_end(progress_tracker, CANCELLED)
@@ -235,6 +244,8 @@ def download_files_in_directory(
     local_download_dir: str,
     session: _Session = None,
     on_downloading_files: Optional[Callback] = None,
+    *,
+    options: Optional[DownloadOptions] = None,
 ) -> DownloadSummaryStatistics:
     """Downloads those inputs and outputs of a job that are below a directory of an asset root.
 
@@ -248,6 +259,7 @@ def download_files_in_directory(
         local_download_dir: Where the files go, with their paths relative to their roots.
         session: A boto3 session to take credentials from.
         on_downloading_files: Called with progress; a falsy result cancels.
+        options: What the reference has no argument for.
 
     Returns:
         Statistics; where nothing is below the directory, with no files.
@@ -266,7 +278,13 @@ def download_files_in_directory(
     written: list[str] = []
     for algorithm, entries in chosen.items():
         written += download_files(
-            entries, algorithm, local_download_dir, s3_settings, session, progress_tracker=tracker
+            entries,
+            algorithm,
+            local_download_dir,
+            s3_settings,
+            session,
+            progress_tracker=tracker,
+            options=options,
         )
     return statistics({local_download_dir: written}, tracker, start, reported=True)
 
@@ -350,7 +368,7 @@ def download_file(
         session = _ClientAsSession(s3_client)
     tracker = None if progress_tracker is None else _BytesOnly(progress_tracker)
     roots = [(_named(local_download_dir), as_manifest([file], hash_algorithm))]
-    options = DownloadOptions(file_conflict_resolution)
-    operation = begin_download(s3_bucket, roots, cas_prefix, session, tracker, options)
+    placing = Placing(file_conflict_resolution)
+    operation = begin_download(s3_bucket, roots, cas_prefix, session, tracker, placing)
     written: list[str] = operation.run()[0]
     return (file.size, Path(written[0]) if written else None)

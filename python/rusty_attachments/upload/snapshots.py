@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from . import _native
-from ._manifest_files import ManifestFiles
-from ._operation import report_end
-from ._upload_options import UploadOptions
-from ._utils import _join_s3_paths
-from .asset_manifests import BaseAssetManifest, hash_data
-from .models import S3_MANIFEST_FOLDER_NAME
-from .progress_tracker import ProgressTracker
+from .. import _native
+from .._calls.operation import report_end
+from .._utils import _join_s3_paths
+from ..asset_manifests import BaseAssetManifest, hash_data
+from ..models import S3_MANIFEST_FOLDER_NAME
+from ..options import UploadOptions
+from ..progress_tracker import ProgressTracker
+from .manifest_files import ManifestFiles
 
 
 class Snapshots(ManifestFiles):
@@ -64,7 +64,7 @@ class Snapshots(ManifestFiles):
                 "root": asset_root or source_root,
                 "folder": snapshot_dir,
                 "document": (f"{S3_MANIFEST_FOLDER_NAME}/{partial_key}", text),
-                "follow_links": not self.options.confine_links,
+                "confine_links": self.options.confine_links,
             },
         )
         operation.run()

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Optional, Union
 
-from . import _native
-from ._logs import logger
-from .asset_manifests import BaseAssetManifest, BaseManifestPath, ManifestVersion
-from .caches import HashCache
-from .exceptions import AssetSyncCancelledError
-from .models import (
+from .. import _native
+from .._logs import logger
+from ..asset_manifests import BaseAssetManifest, BaseManifestPath, ManifestVersion
+from ..caches import HashCache
+from ..exceptions import AssetSyncCancelledError
+from ..models import (
     AssetRootGroup,
     AssetRootManifest,
     AssetUploadGroup,
@@ -23,7 +23,7 @@ from .models import (
     SymlinkPolicy,
     _held_inputs,
 )
-from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
+from ..progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
 
 __all__ = ["LocalSubmission", "file_statuses"]
 

@@ -6,14 +6,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypedDict, TypeVar
 
-from ._aws.session_settings import StoreSettings, settings_of
-from ._event_loop import Watch
-from ._logs import logger
-from .exceptions import AssetSyncCancelledError
+from .._logs import logger
+from ..exceptions import AssetSyncCancelledError
+from .event_loop import Watch
+from .session_settings import StoreSettings, settings_of
 
 if TYPE_CHECKING:
-    from ._native import Operation
-    from .progress_tracker import ProgressTracker
+    from .._native import Operation
+    from ..progress_tracker import ProgressTracker
 
 
 _Result = TypeVar("_Result")
@@ -27,19 +27,19 @@ class StoreArguments(TypedDict):
 
     session: Optional[Any]
     max_connections: Optional[int]
-    checksums: bool
+    checksums: Optional[bool]
     settings: Optional[StoreSettings]
 
 
 def store_arguments(
-    session: Optional[Any], max_connections: Optional[int] = None, checksums: bool = True
+    session: Optional[Any], max_connections: Optional[int] = None, checksums: Optional[bool] = None
 ) -> StoreArguments:
     """Names an S3 endpoint: that of a boto3 session, or of the environment where there is none.
 
     Args:
         session: The boto3 session, or `None`.
-        max_connections: The most requests under way at once.
-        checksums: Whether requests carry checksums that S3 does not ask for.
+        max_connections: The most requests under way at once; `None` for the default.
+        checksums: Whether requests carry checksums that S3 does not ask for; `None` for the default.
     """
     return {
         "session": session,

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Optional
 
-from . import _native
-from ._operation import store_arguments
-from .exceptions import JobAttachmentsError
-from .models import Attachments, JobAttachmentS3Settings, ManifestPathGroup
+from .. import _native
+from .._calls.operation import store_arguments
+from ..exceptions import JobAttachmentsError
+from ..models import Attachments, JobAttachmentS3Settings, ManifestPathGroup
 
 if TYPE_CHECKING:
-    from .asset_manifests import BaseAssetManifest
+    from ..asset_manifests import BaseAssetManifest
 
 # A boto3 session; boto3 is no dependency.
 _Session = Optional[Any]
@@ -41,18 +41,18 @@ def get_asset_root_and_manifest_from_s3(
 
     Arguments and errors are those of `get_manifest_from_s3`.
     """
-    found = _get_asset_root_and_manifest_from_s3_with_last_modified(manifest_key, s3_bucket, session)
+    found = get_asset_root_and_manifest_from_s3_with_last_modified(manifest_key, s3_bucket, session)
     return (found[0], found[2])
 
 
-def _get_asset_root_and_manifest_from_s3_with_last_modified(
+def get_asset_root_and_manifest_from_s3_with_last_modified(
     manifest_key: str, s3_bucket: str, session: _Session = None
 ) -> tuple[Optional[str], datetime, BaseAssetManifest]:
     """Fetches a manifest with its asset root, if any, and the time when it was stored, in one request."""
-    return _fetch(s3_bucket, [manifest_key], session)[0]
+    return fetch_manifests(s3_bucket, [manifest_key], session)[0]
 
 
-def _get_output_manifest_files_by_asset_root_with_last_modified(
+def get_output_manifest_files_by_asset_root_with_last_modified(
     s3_settings: JobAttachmentS3Settings,
     output_manifest_paths: list[str],
     session: _Session = None,
@@ -77,15 +77,16 @@ def _get_output_manifest_files_by_asset_root_with_last_modified(
     return found
 
 
-def _fetch(
+def fetch_manifests(
     bucket: str, keys: list[str], session: _Session
 ) -> list[tuple[Optional[str], datetime, BaseAssetManifest]]:
+    """Fetches manifests, many at a time: `(asset root or None, time of storing, manifest)` in the order of the keys."""
     found: list[tuple[Optional[str], datetime, BaseAssetManifest]]
     found = _native.fetch_job_manifests(store_arguments(session), bucket, keys, False).run()
     return found
 
 
-def _get_output_manifest_prefix(
+def get_output_manifest_prefix(
     s3_settings: JobAttachmentS3Settings,
     farm_id: str,
     queue_id: str,
@@ -111,7 +112,7 @@ def _get_output_manifest_prefix(
     return f"{prefix}/"
 
 
-def _get_tasks_manifests_keys_from_s3(
+def get_tasks_manifests_keys_from_s3(
     manifest_prefix: str,
     s3_bucket: str,
     session: _Session = None,
@@ -189,15 +190,15 @@ def get_output_manifests_by_asset_root(
                 "Session Action ID specified, but missing Step ID or Task ID. "
                 "Job, Step, and Task ID are required to retrieve session action outputs."
             )
-        return _get_manifests_by_session_action_id(
+        return get_manifests_by_session_action_id(
             s3_settings, *ids, step_id, task_id, session_action_id, session
         )
-    prefix = _get_output_manifest_prefix(s3_settings, *ids, step_id, task_id)
+    prefix = get_output_manifest_prefix(s3_settings, *ids, step_id, task_id)
     finding = _native.find_output_manifests(store_arguments(session), s3_settings.s3BucketName, prefix)
     return _by_root(finding.run())
 
 
-def _get_manifests_by_session_action_id(
+def get_manifests_by_session_action_id(
     s3_settings: JobAttachmentS3Settings,
     farm_id: str,
     queue_id: str,
@@ -212,8 +213,8 @@ def _get_manifests_by_session_action_id(
     They are below its task or, in a step that runs in chunks, below its step.
     """
     prefixes = [
-        _get_output_manifest_prefix(s3_settings, farm_id, queue_id, job_id, step_id, task_id),
-        _get_output_manifest_prefix(s3_settings, farm_id, queue_id, job_id, step_id),
+        get_output_manifest_prefix(s3_settings, farm_id, queue_id, job_id, step_id, task_id),
+        get_output_manifest_prefix(s3_settings, farm_id, queue_id, job_id, step_id),
     ]
     bucket = s3_settings.s3BucketName
     arguments = store_arguments(session)
@@ -244,7 +245,7 @@ def get_job_input_paths_by_asset_root(
     """
     named = [entry for entry in attachments.manifests if entry.inputManifestPath]
     keys = [s3_settings.add_root_and_manifest_folder_prefix(entry.inputManifestPath or "") for entry in named]
-    fetched = _fetch(s3_settings.s3BucketName, keys, session) if keys else []
+    fetched = fetch_manifests(s3_settings.s3BucketName, keys, session) if keys else []
     return _grouped((entry.rootPath, found[2]) for entry, found in zip(named, fetched))
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, Union
 
 from .. import _logs
-from ._names import KNOWN_VERSIONS, OURS, REFERENCE, SWAPS
+from .names import KNOWN_VERSIONS, OURS, REFERENCE, SWAPS
 
 
 class SwapError(Exception):

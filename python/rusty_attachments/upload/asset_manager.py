@@ -8,18 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from . import _native
-from ._logs import logger
-from ._submission import LocalSubmission, _Paths
-from ._uploader import S3AssetUploader
-from .asset_manifests import ManifestVersion
-from .exceptions import (
+from .. import _native
+from .._logs import logger
+from ..asset_manifests import ManifestVersion
+from ..exceptions import (
     JobAttachmentsError,
     MisconfiguredInputsError,
     MissingS3BucketError,
     MissingS3RootPrefixError,
 )
-from .models import (
+from ..models import (
     AssetRootManifest,
     AssetUploadGroup,
     Attachments,
@@ -29,7 +27,10 @@ from .models import (
     StorageProfile,
     SymlinkPolicy,
 )
-from .progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
+from ..options import UploadOptions
+from ..progress_tracker import ProgressReportMetadata, ProgressStatus, ProgressTracker, SummaryStatistics
+from .submission import LocalSubmission, _Paths
+from .uploader import S3AssetUploader
 
 #: A job takes no more: https://docs.aws.amazon.com/deadline-cloud/latest/APIReference/API_Attachments.html
 MOST_ASSET_ROOTS = 10
@@ -49,9 +50,10 @@ class S3AssetManager(LocalSubmission):
         asset_uploader: What uploads; by default an `S3AssetUploader` with the arguments below.
         session: A boto3 session, asked for credentials whenever they are needed.
         asset_manifest_version: The format of the manifests that are made.
-        s3_max_pool_connections: The most requests under way at once.
-        small_file_threshold_multiplier: Files of up to this many times 8 MiB go many at a time.
+        s3_max_pool_connections: The most requests under way at once; `None` for the default.
+        small_file_threshold_multiplier: Files of up to this many times 8 MiB go many at a time; `None` for the default.
         symlink_policy: What becomes of links among the inputs in manifests of version 2025-12-04-beta.
+        options: What the reference has no argument for.
 
     Raises:
         MissingS3BucketError: The settings name no bucket.
@@ -67,10 +69,11 @@ class S3AssetManager(LocalSubmission):
         asset_uploader: Optional[S3AssetUploader] = None,
         session: Optional[Any] = None,
         asset_manifest_version: ManifestVersion = ManifestVersion.v2023_03_03,
-        s3_max_pool_connections: int = 128,
-        small_file_threshold_multiplier: int = 20,
+        s3_max_pool_connections: Optional[int] = None,
+        small_file_threshold_multiplier: Optional[int] = None,
         *,
         symlink_policy: Union[SymlinkPolicy, str] = SymlinkPolicy.COLLAPSE_ESCAPING,
+        options: Optional[UploadOptions] = None,
     ) -> None:
         self.farm_id = farm_id
         self.queue_id = queue_id
@@ -86,6 +89,7 @@ class S3AssetManager(LocalSubmission):
                 session=session,
                 s3_max_pool_connections=s3_max_pool_connections,
                 small_file_threshold_multiplier=small_file_threshold_multiplier,
+                options=options,
             )
         self.asset_uploader = asset_uploader
         self.session = session

@@ -1,82 +1,22 @@
-"""Downloading files that manifests name, and finding the manifests of jobs.
-
-Mounting virtual file systems (`mount_vfs_from_manifests`, `handle_existing_vfs`) stays with the reference.
-"""
+"""Downloading the files of manifests below local roots."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any, Optional
 
-from ._download_files import (
-    DownloadOptions,
-    _ensure_paths_within_directory,
-    begin_download,
-    download_file,
-    download_files,
-    download_files_in_directory,
-    new_tracker,
-    statistics,
-)
-from ._downloaders import InputDownloader, OutputDownloader, _BaseFilterableDownloader, _filter_paths
-from ._job_manifests import (
-    _get_asset_root_and_manifest_from_s3_with_last_modified,
-    _get_manifests_by_session_action_id,
-    _get_output_manifest_files_by_asset_root_with_last_modified,
-    _get_output_manifest_prefix,
-    _get_tasks_manifests_keys_from_s3,
-    get_asset_root_and_manifest_from_s3,
-    get_job_input_output_paths_by_asset_root,
-    get_job_input_paths_by_asset_root,
-    get_job_output_paths_by_asset_root,
-    get_manifest_from_s3,
-    get_output_manifests_by_asset_root,
-)
-from ._operation import Begun
-from ._utils import TEMP_DOWNLOAD_ADDED_CHARS_LENGTH, WINDOWS_MAX_PATH_LENGTH
-from .asset_manifests import BaseAssetManifest
-from .asset_manifests.operations import (
-    _merge_asset_manifests_sorted_asc_by_last_modified,
-    filter_manifests,
-    merge_asset_manifests,
-)
-from .models import FileConflictResolution
-from .os_file_permission import FileSystemPermissionSettings
-from .os_file_permission import _set_fs_group_for_posix as _set_fs_group
-from .progress_tracker import DownloadSummaryStatistics, ProgressTracker
+from .._calls.operation import Begun
+from ..asset_manifests import BaseAssetManifest
+from ..models import FileConflictResolution
+from ..options import DownloadOptions
+from ..os_file_permission import FileSystemPermissionSettings
+from ..progress_tracker import DownloadSummaryStatistics, ProgressTracker
+from .files import Placing, begin_download, new_tracker, statistics
 
 if TYPE_CHECKING:
-    from ._download_files import Callback, Logger
+    from .files import Callback, Logger
 
-__all__ = [
-    "TEMP_DOWNLOAD_ADDED_CHARS_LENGTH",
-    "WINDOWS_MAX_PATH_LENGTH",
-    "InputDownloader",
-    "OutputDownloader",
-    "_BaseFilterableDownloader",
-    "_ensure_paths_within_directory",
-    "_filter_paths",
-    "_get_asset_root_and_manifest_from_s3_with_last_modified",
-    "_get_manifests_by_session_action_id",
-    "_get_output_manifest_files_by_asset_root_with_last_modified",
-    "_get_output_manifest_prefix",
-    "_get_tasks_manifests_keys_from_s3",
-    "_merge_asset_manifests_sorted_asc_by_last_modified",
-    "_set_fs_group",
-    "download_file",
-    "download_files",
-    "download_files_from_manifests",
-    "download_files_from_manifests_async",
-    "download_files_in_directory",
-    "filter_manifests",
-    "get_asset_root_and_manifest_from_s3",
-    "get_job_input_output_paths_by_asset_root",
-    "get_job_input_paths_by_asset_root",
-    "get_job_output_paths_by_asset_root",
-    "get_manifest_from_s3",
-    "get_output_manifests_by_asset_root",
-    "merge_asset_manifests",
-]
+__all__ = ["download_files_from_manifests", "download_files_from_manifests_async"]
 
 
 def download_files_from_manifests(
@@ -89,9 +29,10 @@ def download_files_from_manifests(
     logger: Optional[Logger] = None,
     conflict_resolution: FileConflictResolution = FileConflictResolution.CREATE_COPY,
     *,
-    verify: str = "hash",
-    fsync: bool = False,
+    verify: Optional[str] = None,
+    fsync: Optional[bool] = None,
     hash_cache_dir: Optional[str] = None,
+    options: Optional[DownloadOptions] = None,
 ) -> DownloadSummaryStatistics:
     """Downloads all files of manifests below local roots.
 
@@ -112,10 +53,12 @@ def download_files_from_manifests(
         on_downloading_files: Called with progress, serially, from the calling thread; a falsy result cancels.
         logger: Told the progress at INFO, every tenth of the way.
         conflict_resolution: What to do where a file is already. `RESUME` leaves files alone that are right.
-        verify: What is checked of each file: `"hash"` (size and hash), `"size"`, or `"off"`.
-        fsync: Whether to wait for the disk: for a file before it gets its name, for its name before the end.
+        verify: What is checked of each file: `"hash"` (size and hash; the default), `"size"`, or `"off"`.
+        fsync: Whether to wait for the disk: for a file before it gets its name, for its name before the end. Off by
+            default.
         hash_cache_dir: The folder of the hash cache, which `RESUME` asks about files that are there; `None` for
             the default one.
+        options: Memory, connections and checksums.
 
     Returns:
         Statistics, with counts by root and the sorted paths of the files that were written.
@@ -128,11 +71,9 @@ def download_files_from_manifests(
         PathOutsideDirectoryError: A path leads out of its root.
         ValueError: Two roots are one directory, or a conflict meets a resolution that is not known.
     """
-    options = DownloadOptions(
-        conflict_resolution, fs_permission_settings, False, verify, fsync, hash_cache_dir
-    )
+    placing = Placing(conflict_resolution, fs_permission_settings, False, verify, fsync, hash_cache_dir)
     told = (on_downloading_files, logger)
-    return _start(s3_bucket, manifests_by_root, cas_prefix, session, told, options).run()
+    return _start(s3_bucket, manifests_by_root, cas_prefix, session, told, placing, options).run()
 
 
 async def download_files_from_manifests_async(
@@ -145,19 +86,18 @@ async def download_files_from_manifests_async(
     logger: Optional[Logger] = None,
     conflict_resolution: FileConflictResolution = FileConflictResolution.CREATE_COPY,
     *,
-    verify: str = "hash",
-    fsync: bool = False,
+    verify: Optional[str] = None,
+    fsync: Optional[bool] = None,
     hash_cache_dir: Optional[str] = None,
+    options: Optional[DownloadOptions] = None,
 ) -> DownloadSummaryStatistics:
     """Does what `download_files_from_manifests` does, for asyncio programs and Jupyter.
 
     Arguments, results and errors are the same. Callbacks are made from the event loop's thread.
     """
-    options = DownloadOptions(
-        conflict_resolution, fs_permission_settings, False, verify, fsync, hash_cache_dir
-    )
+    placing = Placing(conflict_resolution, fs_permission_settings, False, verify, fsync, hash_cache_dir)
     told = (on_downloading_files, logger)
-    return await _start(s3_bucket, manifests_by_root, cas_prefix, session, told, options).run_async()
+    return await _start(s3_bucket, manifests_by_root, cas_prefix, session, told, placing, options).run_async()
 
 
 def _start(
@@ -166,12 +106,14 @@ def _start(
     cas_prefix: Optional[str],
     session: Optional[Any],
     told: tuple[Optional[Callback], Optional[Logger]],
-    options: DownloadOptions,
+    placing: Placing,
+    options: Optional[DownloadOptions],
 ) -> Begun[DownloadSummaryStatistics]:
     """Begins `download_files_from_manifests`; callback and logger are `told`."""
     start = time.perf_counter()
     tracker = _tracker(manifests_by_root, *told)
-    operation = begin_download(bucket, manifests_by_root.items(), cas_prefix, session, tracker, options)
+    roots = manifests_by_root.items()
+    operation = begin_download(bucket, roots, cas_prefix, session, tracker, placing, options)
     return Begun(operation, lambda written: statistics(dict(zip(manifests_by_root, written)), tracker, start))
 
 

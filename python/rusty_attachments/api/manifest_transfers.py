@@ -1,98 +1,73 @@
-"""Downloading the files of local manifests, and the manifests of jobs."""
+"""Manifest files to S3, and the manifests of jobs from there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Optional
 
-from .._job_manifests import _fetch, get_output_manifests_by_asset_root
+from .._utils import _get_long_path_compatible_path
 from ..asset_manifests import BaseAssetManifest
 from ..asset_manifests.operations import merge_asset_manifests
-from ..download import download_files_from_manifests
-from ..exceptions import NonValidInputError
+from ..download.job_manifests import fetch_manifests, get_output_manifests_by_asset_root
 from ..models import (
+    S3_MANIFEST_FOLDER_NAME,
     AssetType,
-    FileConflictResolution,
     JobAttachmentS3Settings,
     ManifestDownload,
     ManifestDownloadResponse,
-    PathMappingRule,
 )
-from ..progress_tracker import DownloadSummaryStatistics
-from ._path_rules import _process_path_mapping, _rule_for
-from ._utils import _read_manifests
+from ..upload import S3AssetUploader
+from .manifest_files import write_manifest
+
+__all__ = ["manifest_download", "manifest_upload"]
 
 _Print = Callable[[Any], None]
 
 
 def _print_nothing(_message: object) -> None:
-    pass
+    """Prints nothing."""
 
 
-def _attachment_download(
-    manifests: list[str],
-    s3_root_uri: str,
-    boto3_session: Optional[Any] = None,
-    path_mapping_rules: Optional[str] = None,
+def manifest_upload(
+    manifest_file: str,
+    s3_bucket_name: str,
+    s3_cas_prefix: str,
+    boto_session: Any,
+    s3_key_prefix: Optional[str] = None,
     print_function_callback: _Print = _print_nothing,
-    conflict_resolution: FileConflictResolution = FileConflictResolution.CREATE_COPY,
-) -> DownloadSummaryStatistics:
-    """Downloads the files of local manifests.
-
-    The name of a manifest's file holds the hash of the root that it belongs to. The destination is that of the
-    first rule whose source path has this hash; without one, a folder named after the file, in the current
-    directory. If a file has that name there, as when it is the manifest itself, the folder's name ends in `_files`.
+) -> None:
+    """Uploads a manifest file to `<prefix>/Manifests/[<key prefix>/]<file name>`.
 
     Args:
-        manifests: Manifest files.
-        s3_root_uri: `s3://bucket/root-prefix`.
-        boto3_session: A boto3 session to take credentials from.
-        path_mapping_rules: A JSON file with path mapping rules.
-        print_function_callback: Told where files go if the folder cannot have the manifest's name.
-        conflict_resolution: What to do where a file is already.
-
-    Returns:
-        Statistics.
+        manifest_file: The file; its path as given goes into the object's metadata.
+        s3_bucket_name: The bucket.
+        s3_cas_prefix: The root prefix.
+        boto_session: A boto3 session, or `None`.
+        s3_key_prefix: Where below `Manifests`.
+        print_function_callback: Called with the number of bytes once they are stored.
 
     Raises:
-        NonValidInputError: A file is not valid, or two manifests have one destination.
+        OSError: The file can't be read.
+        JobAttachmentsS3ClientError: S3 refused the request.
     """
-    decoded = _read_manifests(manifest_paths=manifests)
-    rules = _process_path_mapping(path_mapping_rules=path_mapping_rules)
-    by_root: dict[str, BaseAssetManifest] = {}
-    for file_name, manifest in decoded.items():
-        destination = _destination(file_name, manifest, rules, print_function_callback)
-        if destination in by_root:
-            raise NonValidInputError(
-                f"{destination} is already in use, one destination path maps to one manifest file only."
-            )
-        by_root[destination] = manifest
-    settings = JobAttachmentS3Settings.from_s3_root_uri(s3_root_uri)
-    return download_files_from_manifests(
-        s3_bucket=settings.s3BucketName,
-        manifests_by_root=by_root,
-        cas_prefix=settings.full_cas_prefix(),
-        session=boto3_session,
-        conflict_resolution=conflict_resolution,
+    below = [s3_key_prefix] if s3_key_prefix else []
+    # An empty root prefix gives a key that begins with a slash, as in the reference.
+    parts = [s3_cas_prefix, S3_MANIFEST_FOLDER_NAME, *below, Path(manifest_file).name]
+    # Absolute first: Windows' long-path prefix takes no other paths.
+    path = _get_long_path_compatible_path(Path(manifest_file).absolute())
+    uploader = S3AssetUploader(session=boto_session)
+    uploader.upload_bytes_to_s3(
+        bytes=BytesIO(path.read_bytes()),
+        bucket=s3_bucket_name,
+        key="/".join(parts),
+        progress_handler=print_function_callback,
+        extra_args={"Metadata": {"file-system-location-name": manifest_file}},
     )
 
 
-def _destination(
-    file_name: str, manifest: BaseAssetManifest, rules: list[PathMappingRule], tell: _Print
-) -> str:
-    rule = _rule_for(file_name, rules, manifest.get_default_hash_alg())
-    if rule is not None:
-        return rule.destination_path
-    folder = Path.cwd() / file_name
-    if not folder.exists() or folder.is_dir():
-        return f"{Path.cwd()}/{file_name}"
-    destination = f"{folder}_files"
-    tell(f"'{folder}' is a file: its files are downloaded to '{destination}'")
-    return destination
-
-
-def _manifest_download(
+def manifest_download(
     *,
     deadline_client: Any,
     download_dir: str,
@@ -172,7 +147,7 @@ class _Collected:
         rows = [(row["rootPath"], row.get("inputManifestPath")) for row in attachments.get("manifests", [])]
         named = [(root, path) for root, path in rows if path]
         keys = [self._settings.add_root_and_manifest_folder_prefix(path) for _, path in named]
-        fetched = _fetch(self._settings.s3BucketName, keys, self._session) if keys else []
+        fetched = fetch_manifests(self._settings.s3BucketName, keys, self._session) if keys else []
         for (root, _), (_, _, manifest) in zip(named, fetched):
             self._add(root, manifest, "input")
 
@@ -191,14 +166,12 @@ class _Collected:
 
     def write(self, folder: str) -> ManifestDownloadResponse:
         """Merges the manifests of each root and writes them."""
-        from .manifest import _write_manifest
-
         response = ManifestDownloadResponse()
         for root, manifests in self._by_root.items():
             merged = merge_asset_manifests(manifests)
             if merged is None:
                 continue
-            path = _write_manifest(root, merged, folder, name=root.replace("/", "_"))
+            path = write_manifest(root, merged, folder, name=root.replace("/", "_"))
             response.downloaded.append(ManifestDownload(manifest_root=root, local_manifest_path=path))
             self._tell(f"Downloaded merged manifest for root: {root} to: {path}")
         return response

@@ -1,0 +1,1 @@
+"""How a call of the native module is begun, waited for, and pointed at S3."""
