@@ -28,7 +28,6 @@ pub(crate) struct StoreCall<'a> {
     pub number: u64,
     /// What is asked.
     pub operation: Operation,
-    /// The bucket.
     /// The key or prefix.
     pub key: &'a str,
 }
