@@ -17,3 +17,4 @@ pub(crate) mod in_parallel;
 mod lanes;
 pub(crate) mod prepare_inputs;
 pub(crate) mod survey;
+pub(crate) mod verify;
