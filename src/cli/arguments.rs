@@ -37,7 +37,7 @@ impl Arguments {
 pub(super) enum Command {
     /// Hash a folder and write a manifest of it
     Snapshot(SnapshotArguments),
-    /// Show what is new, changed and gone between two manifests or folders
+    /// Show what is new, changed and gone between manifests or folders
     Diff(DiffArguments),
     /// Upload a folder: what is missing in S3, then a manifest
     Push(PushArguments),
@@ -183,7 +183,7 @@ pub(super) struct SnapshotArguments {
     /// The manifest's format
     #[arg(long, value_name = "FORMAT", default_value = "2023-03-03", hide_possible_values = true)]
     pub(super) format: Format,
-    /// collapse-escaping, collapse-all, exclude-escaping, exclude-all
+    /// Links: collapse- or exclude-, then escaping or all
     #[arg(long, value_name = "POLICY", hide_possible_values = true)]
     pub(super) symlinks: Option<Symlinks>,
     #[command(flatten)]
@@ -223,7 +223,7 @@ pub(super) struct PushArguments {
     pub(super) destination: JobAttachmentS3Settings,
     #[command(flatten)]
     pub(super) patterns: Patterns,
-    /// Store the manifest as <prefix>/Manifests/push/NAME; else by its hash
+    /// Name of the manifest below <prefix>/Manifests/push/
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
     /// Ask S3 for every file; don't trust the cache of what it has
@@ -241,14 +241,16 @@ pub(super) struct PushArguments {
 /// How files are written.
 #[derive(Debug, Args)]
 pub(super) struct WriteOptions {
-    /// Where a file is already: create-copy, skip, overwrite or resume
-    #[arg(long, value_name = "HOW", default_value = "create-copy", hide_possible_values = true)]
+    /// Files in the way: create-copy (default), skip, overwrite, resume
+    #[arg(long, value_name = "HOW", default_value = "create-copy", hide_possible_values = true,
+          hide_default_value = true)]
     pub(super) conflict: Conflict,
     /// Only files whose path matches; * also matches /
     #[arg(long, value_name = "PATTERN")]
     pub(super) include: Vec<String>,
-    /// What to check of what arrives: hash, size or off
-    #[arg(long, value_name = "WHAT", default_value = "hash", hide_possible_values = true)]
+    /// Check what arrives: hash (default), size or off
+    #[arg(long, value_name = "WHAT", default_value = "hash", hide_possible_values = true,
+          hide_default_value = true)]
     pub(super) verify: Check,
     /// Wait until the disk has each file
     #[arg(long)]
@@ -283,8 +285,7 @@ pub(super) struct PullArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  rusty-attachments outputs s3://my-farm-bucket/DeadlineCloud ./out \\
-    --farm farm-1 --queue queue-1 --job job-1")]
+  rusty-attachments outputs s3://bucket/prefix out --farm F --queue Q --job J")]
 pub(super) struct OutputsArguments {
     /// Where the queue's attachments are: s3://bucket/prefix
     #[arg(value_name = "S3_URI", value_parser = parse_settings)]
@@ -314,8 +315,7 @@ pub(super) struct OutputsArguments {
 /// A manifest, or a job's outputs.
 #[derive(Debug, Args)]
 pub(super) struct Source {
-    /// A manifest (file, - or s3://bucket/key) or a folder; with --job
-    /// s3://bucket/prefix
+    /// Manifest (file, - or S3 key), folder, or s3://bucket/prefix of --job
     #[arg(value_name = "MANIFEST")]
     pub(super) manifest: OsString,
     #[command(flatten)]
@@ -348,8 +348,9 @@ pub(super) struct LsArguments {
     /// Show sizes and times (UTC) too
     #[arg(short, long)]
     pub(super) long: bool,
-    /// path, size (largest first) or time (newest first)
-    #[arg(long, value_name = "BY", default_value = "path", hide_possible_values = true)]
+    /// path (default), size or time, largest and newest first
+    #[arg(long, value_name = "BY", default_value = "path", hide_possible_values = true,
+          hide_default_value = true)]
     pub(super) sort: Sort,
     /// The other way round
     #[arg(short, long)]
@@ -446,7 +447,7 @@ pub(super) struct DoctorArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  rusty-attachments completions bash > ~/.local/share/bash-completion/completions/rusty-attachments")]
+  rusty-attachments completions bash > rusty-attachments.bash")]
 pub(super) struct CompletionsArguments {
     /// The shell
     pub(super) shell: clap_complete::Shell,

@@ -8,20 +8,19 @@ use super::failure::Failure;
 use super::text::parse_bytes;
 use crate::{Client, JobAttachmentS3Settings, OutputsRequest};
 
-const OUTPUT: &str = "Output";
 const CONNECTION: &str = "Connection";
 
 /// What every command takes.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(super) struct CommonOptions {
     /// Say nothing but results and errors
-    #[arg(short, long, global = true, help_heading = OUTPUT)]
+    #[arg(short, long, global = true)]
     pub(super) quiet: bool,
     /// One JSON object per line, a summary at the end
-    #[arg(long, global = true, help_heading = OUTPUT)]
+    #[arg(long, global = true)]
     pub(super) json: bool,
     /// Show events, such as retries; -vv shows more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = OUTPUT)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
 }
 
