@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from command.conftest import FILES, write_tree
+from command.program import FILES, write_tree
 
 COMMANDS = (
     *("snapshot", "diff", "push", "pull", "outputs", "ls", "tree", "du"),
@@ -46,7 +46,10 @@ def test_a_snapshot_with_links(command, shot):
 
 
 def test_a_difference_is_shown_line_by_line(command, shot, manifest):
-    assert command("diff", manifest, "shot_010", "--exit-code").out == "0 (0 B) new, 0 (0 B) changed, 0 (0 B) gone\n"
+    assert (
+        command("diff", manifest, "shot_010", "--exit-code").out
+        == "0 (0 B) new, 0 (0 B) changed, 0 (0 B) gone\n"
+    )
     write_tree(shot, {"scene.blend": b"other", "new": b"n"})
     (shot / "renders" / "0001.exr").unlink()
     ran = command("diff", manifest, "shot_010", "--exit-code", status=1)
@@ -62,7 +65,9 @@ def test_a_difference_is_shown_line_by_line(command, shot, manifest):
 def test_listings(command, shot, manifest):
     assert command("ls", manifest, "--sort", "size").out.splitlines()[0] == "renders/0001.exr"
     assert command("ls", "shot_010", "-r").out.splitlines() == sorted(FILES, reverse=True)
-    assert re.search(r"^  5\.0 kB  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  scene\.blend$", command("ls", manifest, "-l").out, re.M)
+    assert re.search(
+        r"^  5\.0 kB  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  scene\.blend$", command("ls", manifest, "-l").out, re.M
+    )
     assert command("ls", manifest, "--include", "*.png", "--json").summary()["files"] == 2
     assert command("tree", manifest).out == (
         "./  4 files, 33 kB\n  renders/  1 file, 20 kB\n  textures/  2 files, 8.0 kB\n"
@@ -79,7 +84,10 @@ def test_listings(command, shot, manifest):
 
 def test_a_pipe_that_is_closed_is_no_panic(command, shot):
     ran = subprocess.Popen(
-        [*command.program, "ls", "shot_010"], cwd=command.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command.program, "ls", "shot_010"],
+        cwd=command.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     ran.stdout.close()
     assert ran.stderr.read() == b""
@@ -89,7 +97,10 @@ def test_a_pipe_that_is_closed_is_no_panic(command, shot):
 
 def test_caches_are_shown_and_emptied(command, shot, manifest):
     summary = command("cache", "info", "--json").summary()
-    assert [(cache["cache"], cache["entries"]) for cache in summary["caches"]] == [("hashes", 4), ("s3_check", 0)]
+    assert [(cache["cache"], cache["entries"]) for cache in summary["caches"]] == [
+        ("hashes", 4),
+        ("s3_check", 0),
+    ]
     assert command("cache", "clear").out == "Removed 4 entries\n"
     assert command("snapshot", "shot_010", "-o", "manifests", "--json").summary()["hashed_files"] == 4
 
@@ -148,7 +159,10 @@ def test_man_pages(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["pull", "nothing.json", "out", "--from", "s3://b/p"], "Failed to read 'nothing.json': No such file"),
+        (
+            ["pull", "nothing.json", "out", "--from", "s3://b/p"],
+            "Failed to read 'nothing.json': No such file",
+        ),
         (["pull", "x.json", "out"], "say with --from s3://bucket/prefix where the files are"),
         (["pull", "s3://b", "out"], "'s3://b' does not name a bucket and a prefix"),
         (["pull", "s3://b/key", "out"], "the key 'key' has no '/Manifests/'"),
@@ -166,7 +180,9 @@ def test_mistakes_are_told_in_one_line(command, arguments, text):
     assert "{" not in line
 
 
-@pytest.mark.parametrize("arguments", [[], ["psuh"], ["push"], ["push", "a", "b"], ["pull", "--memory", "much"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["psuh"], ["push"], ["push", "a", "b"], ["pull", "--memory", "much"]]
+)
 def test_wrong_arguments_exit_with_2(command, arguments):
     ran = command(*arguments, status=2)
     assert "Usage" in ran.err or "--help" in ran.err

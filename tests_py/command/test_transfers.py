@@ -8,14 +8,13 @@ import urllib.request
 
 import pytest
 
-from command.conftest import FILES, read_tree, write_tree
+from command.program import FILES, read_tree, write_tree
 
 
 def test_a_folder_goes_up_and_comes_down(command, shot, place, tmp_path):
     ran = command("push", "shot_010", place, "--name", "v1")
     assert ran.out == (
-        "Uploaded 3 files (29 kB); 1 file (4.0 kB) was in S3 already\n"
-        f"Manifest: {place}/Manifests/push/v1\n"
+        f"Uploaded 3 files (29 kB); 1 file (4.0 kB) was in S3 already\nManifest: {place}/Manifests/push/v1\n"
     )
     assert ran.err == ""
     ran = command("pull", f"{place}/Manifests/push/v1", "copy")
@@ -67,8 +66,12 @@ def test_a_dry_run_says_what_would_move_and_moves_nothing(command, shot, place, 
 
 @pytest.mark.parametrize(
     ("conflict", "scene", "copies"),
-    [("skip", b"mine", 0), ("overwrite", FILES["scene.blend"], 0), ("resume", FILES["scene.blend"], 0)]
-    + [("create-copy", b"mine", 1)],
+    [
+        ("skip", b"mine", 0),
+        ("overwrite", FILES["scene.blend"], 0),
+        ("resume", FILES["scene.blend"], 0),
+        ("create-copy", b"mine", 1),
+    ],
 )
 def test_files_in_the_way(command, shot, place, tmp_path, conflict, scene, copies):
     manifest = command("push", "shot_010", place, "--json").summary()["manifest"]
@@ -109,7 +112,9 @@ class TestOutputs:
             write_tree(tmp_path / step, files)
             command("push", step, place)
             text = command("snapshot", step, "-o", "-").out
-            key = f"DeadlineCloud/Manifests/farm-1/queue-1/job-1/{step}/task-1/2026-01-01T00:00:00Z_sa/x_output"
+            key = (
+                f"DeadlineCloud/Manifests/farm-1/queue-1/job-1/{step}/task-1/2026-01-01T00:00:00Z_sa/x_output"
+            )
             rig.put(rig_bucket, key, text.encode(), {"x-amz-meta-asset-root": root})
 
     def test_they_are_listed(self, job, command, place):
@@ -117,7 +122,7 @@ class TestOutputs:
         assert ran.out == (
             "/show/shot_010:\n     6 B  beauty.exr\nC:\\work\\shot_010:\n   400 B  comp.exr\n2 files, 406 B\n"
         )
-        files = [event for event in command("outputs", place, *self.IDS, "--list", "--json").events()]
+        files = command("outputs", place, *self.IDS, "--list", "--json").events()
         assert [event["path"] for event in files if event["event"] == "file"] == ["beauty.exr", "comp.exr"]
         assert command("ls", place, *self.IDS).out == "beauty.exr\ncomp.exr\n"
 
@@ -136,7 +141,11 @@ class TestOutputs:
         rules = {
             "version": "pathmapping-1.0",
             "path_mapping_rules": [
-                {"source_path_format": "POSIX", "source_path": "/show", "destination_path": str(tmp_path / "rules")}
+                {
+                    "source_path_format": "POSIX",
+                    "source_path": "/show",
+                    "destination_path": str(tmp_path / "rules"),
+                }
             ],
         }
         (tmp_path / "rules.json").write_text(json.dumps(rules))
@@ -167,11 +176,17 @@ class TestVerify:
         assert lines[1].startswith("scene.blend: has other contents: hash ")
         assert lines[2:] == ["textures/wood.png: is missing", "4 files (33 kB) checked, 3 problems"]
         problems = command("verify", manifest, "shot_010", "--json", status=1).events()
-        assert [each["problem"] for each in problems if each["event"] == "problem"] == ["size", "contents", "missing"]
+        assert [each["problem"] for each in problems if each["event"] == "problem"] == [
+            "size",
+            "contents",
+            "missing",
+        ]
 
     def test_a_missing_and_a_wrong_object_are_named(self, command, shot, place, rig, rig_bucket):
         pushed = command("push", "shot_010", place, "--json").summary()["manifest"]
-        assert command("verify", pushed, "--remote", place).out == "3 objects (29 kB) are as the manifest says\n"
+        assert (
+            command("verify", pushed, "--remote", place).out == "3 objects (29 kB) are as the manifest says\n"
+        )
         keys = {row["key"]: row["size"] for row in rig.objects(rig_bucket, "DeadlineCloud/Data/")}
         wood = next(key for key, size in keys.items() if size == 4000)
         scene = next(key for key, size in keys.items() if size == 5000)
