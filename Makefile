@@ -58,6 +58,7 @@ build-rig: $(TARGET)/release/s3_rig
 # dependencies that `cargo test --workspace` chooses, so that nothing is compiled twice.
 build-test-servers:
 	cargo build --quiet --workspace --bin s3_fs --bin s3_rig --test programs
+	cargo build --quiet --features cli --bin rusty-attachments
 
 develop: $(VENV)/.requirements-installed
 	rm -f $(VENV)/.wheel-installed

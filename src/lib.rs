@@ -34,6 +34,7 @@
 //!
 //! - `s3` (default): everything that touches files, caches and S3. Without it manifests, hashes, path mapping and worker
 //!   properties are left, which build in seconds.
+//! - `cli`: the command line, `rusty-attachments`.
 //! - `python`: the Python extension module; for maturin.
 
 // The layers, outermost last. A module uses those before it, never those after it (`tests_rs/layers.rs` checks):
@@ -44,7 +45,7 @@
 // 4. engine: transfer: moving one object, and the limits under which many move
 // 5. use cases: ops, one verb a file
 // 6. API: api: what is re-exported below
-// 7. bindings: python (feature `python`), the only code that names pyo3
+// 7. bindings: cli (feature `cli`), the only code that names clap and indicatif; python (feature `python`), that names pyo3
 
 #![cfg_attr(
     not(feature = "python"),
@@ -84,6 +85,8 @@ mod ops;
 
 mod api;
 
+#[cfg(feature = "cli")]
+mod cli;
 #[cfg(feature = "python")]
 mod python;
 
@@ -96,11 +99,14 @@ mod tests_rs;
 
 #[cfg(feature = "s3")]
 pub use api::{
-    CacheFolder, Client, ClientBuilder, DownloadReport, DownloadRequest, HashFilesRequest, HashedFile, Operation,
-    OutputsRequest, ProgressObserver, ProgressReport, RootOutputs, SessionAction, SnapshotReport, SnapshotRequest,
-    UploadReport, UploadRequest, hash_files, snapshot,
+    CacheFile, CacheFolder, CacheKind, Client, ClientBuilder, Connection, DownloadReport, DownloadRequest,
+    HashFilesRequest, HashedFile, Operation, OutputsRequest, ProgressObserver, ProgressReport, RetryCause, Retrying,
+    RootOutputs, SessionAction, SnapshotReport, SnapshotRequest, UploadReport, UploadRequest, VerifyFilesRequest,
+    VerifyObjectsRequest, VerifyProblem, VerifyReport, hash_files, snapshot, verify_files,
 };
 pub use api::{Change, Entry, files_below, session_path_mapping};
+#[cfg(feature = "cli")]
+pub use cli::{Interrupts, run_command};
 pub use error::{
     ConfigurationError, Error, IntegrityError, PathProblem, Result, S3Action, S3ClientError, S3ServiceError,
     ServiceReply, SourceProblem,
@@ -117,6 +123,8 @@ pub use ops::download::{ConflictResolution, DownloadOptions, Duplicates, Permiss
 pub use ops::hash_files::HashReason;
 #[cfg(feature = "s3")]
 pub use ops::upload_assets::UploadOptions;
+#[cfg(feature = "s3")]
+pub use ops::verify::Mismatch;
 pub use path::{ManifestPath, PathFormat};
 pub use path_mapping::{PathMappingRule, PathMappingRuleApplier, StorageProfile};
 pub use settings::JobAttachmentS3Settings;

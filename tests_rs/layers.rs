@@ -69,10 +69,16 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["cache"]),
     ("ignore", &["fs/walk"]),
     ("globset", &["glob"]),
+    ("clap", &["cli"]),
+    ("clap_complete", &["cli/arguments", "cli/generate"]),
+    ("clap_mangen", &["cli/generate"]),
+    ("console", &["cli/bar"]),
+    ("indicatif", &["cli/bar"]),
+    ("signal_hook", &["cli/interrupts"]),
     ("pyo3", &["python"]),
     // Files belong to `fs` and `cache`. The S3 client reads the AWS configuration and certificates, and adapters don't know
-    // each other. The API reads manifests also without the feature `s3`, where there is no `fs`.
-    ("std::fs", &["fs", "cache", "store/s3/settings/profiles", "store/s3/http/trust", "api/mod"]),
+    // each other. The API reads manifests also without the feature `s3`, where there is no `fs`. The command line writes what its user names.
+    ("std::fs", &["fs", "cache", "store/s3/settings/profiles", "store/s3/http/trust", "api/mod", "cli"]),
 ];
 
 fn sources() -> BTreeMap<String, String> {

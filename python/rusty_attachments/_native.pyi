@@ -10,6 +10,17 @@ from .asset_manifests import BaseAssetManifest
 
 __version__: str
 
+def run_command(arguments: Sequence[str], facts: Sequence[tuple[str, str]] = ...) -> int:
+    """Runs the program `rusty-attachments` with these arguments, the first of which is its name.
+
+    Args:
+        arguments: Program and arguments.
+        facts: Lines for `doctor`: names and texts.
+
+    Returns:
+        The exit status.
+    """
+
 @final
 class ManifestTable:
     def __len__(self) -> int: ...

@@ -36,7 +36,7 @@ impl Client {
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct ClientBuilder {
-    options: S3Options,
+    pub(super) options: S3Options,
 }
 
 impl ClientBuilder {

@@ -4,7 +4,11 @@
 //! [`Operation`]: it is awaited, reports progress to an observer, and stops when it is told to or dropped.
 
 #[cfg(feature = "s3")]
+mod caches;
+#[cfg(feature = "s3")]
 mod client;
+#[cfg(feature = "s3")]
+mod connection;
 #[cfg(feature = "s3")]
 mod download;
 #[cfg(feature = "s3")]
@@ -21,6 +25,8 @@ mod session_action;
 mod snapshot;
 #[cfg(feature = "s3")]
 mod upload;
+#[cfg(feature = "s3")]
+mod verify;
 mod worker;
 
 use std::path::Path;
@@ -28,7 +34,11 @@ use std::path::Path;
 use std::path::PathBuf;
 
 #[cfg(feature = "s3")]
+pub use caches::{CacheFile, CacheKind};
+#[cfg(feature = "s3")]
 pub use client::{Client, ClientBuilder};
+#[cfg(feature = "s3")]
+pub use connection::{Connection, RetryCause, Retrying};
 #[cfg(feature = "s3")]
 pub use download::{DownloadReport, DownloadRequest};
 #[cfg(feature = "s3")]
@@ -45,6 +55,8 @@ pub use session_action::SessionAction;
 pub use snapshot::{SnapshotReport, SnapshotRequest, snapshot};
 #[cfg(feature = "s3")]
 pub use upload::{UploadReport, UploadRequest};
+#[cfg(feature = "s3")]
+pub use verify::{VerifyFilesRequest, VerifyObjectsRequest, VerifyProblem, VerifyReport, verify_files};
 pub use worker::files_below;
 
 /// Where a cache is kept.

@@ -5,6 +5,7 @@
 //! lookups find nothing from then on. The files are the reference's (`SQLite`, its table names), so that both tools share them.
 
 pub(crate) mod connection;
+mod contents;
 pub(crate) mod db;
 pub(crate) mod hash_cache;
 pub(crate) mod local_time;
@@ -12,6 +13,7 @@ pub(crate) mod s3_check_cache;
 pub(crate) mod tolerant;
 pub(crate) mod uploads;
 
+pub(crate) use contents::{HASHES, S3_CHECKS};
 pub(crate) use hash_cache::{ByteRange, FileState, HashCache, HashRecord, HashRequest, Lookup, StaleReason};
 pub(crate) use s3_check_cache::S3CheckCache;
 pub(crate) use uploads::UploadRecords;

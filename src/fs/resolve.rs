@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 /// As many links as Linux follows in one path.
 const MOST_LINKS: u32 = 40;
 
+/// What a link says; `None` for what is no link.
+#[must_use]
+pub(crate) fn link_target(path: &Path) -> Option<PathBuf> {
+    std::fs::read_link(path).ok()
+}
+
 /// Resolves paths like Python's `Path.resolve()`: links are followed, and what does not exist is kept as it is. Remembers
 /// folders, since paths come in thousands from few of them.
 #[derive(Debug, Default)]

@@ -21,3 +21,4 @@ mod lanes;
 mod notices;
 pub(crate) mod prepare_inputs;
 pub(crate) mod survey;
+pub(crate) mod verify;

@@ -8,6 +8,7 @@
 mod aio;
 mod caches;
 mod calls;
+mod command;
 mod credentials;
 mod download;
 mod errors;
@@ -45,6 +46,7 @@ mod _native {
         super::pump::register(module)?;
         super::aio::register(module)?;
         super::caches::register(module)?;
+        super::command::register(module)?;
         super::download::register(module)?;
         super::files::register(module)?;
         super::local_tree::register(module)?;

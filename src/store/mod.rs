@@ -200,6 +200,11 @@ pub(crate) trait ObjectStore: Send + Sync + 'static {
     /// Asks whether an object is there. Only a 404 means that it is not.
     fn head<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, Option<ObjectInfo>>;
 
+    /// As [`Self::head`], and the XXH3-128 of the contents where the server keeps it.
+    fn inspect<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, Option<(ObjectInfo, Option<[u8; 16]>)>> {
+        Box::pin(async move { Ok(self.head(object).await?.map(|info| (info, None))) })
+    }
+
     /// Fetches an object or a range of it.
     fn get<'a>(
         &'a self,

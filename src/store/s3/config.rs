@@ -13,7 +13,7 @@ use super::identity::{Identity, IdentityProvider};
 use super::redirect::Redirects;
 use super::settings::{self, Origin, Resolved, S3Settings};
 use super::traffic::{Gate, GatedClient, Link, Route, Signals};
-use super::{S3Options, S3Store};
+use super::{Connection, S3Options, S3Store};
 use crate::error::{Error, Result};
 use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
@@ -76,13 +76,16 @@ impl S3Shared {
 pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result<S3Store> {
     let resolved = settings::resolve(&options, &Environment::of_process())?;
     let http = common.clients.client(&resolved.trust, &resolved.proxies)?;
-    let shared = load(&resolved, &http).await;
+    let shared = load(&resolved, &http, options.unsigned).await;
+    options.check_bucket_owner &= !options.unsigned;
     let identity = Arc::new(match &options.credentials {
         Some(source) => Identity::from_caller(Arc::clone(source)),
+        None if options.unsigned => Identity::from_environment(),
         None => identity(&resolved, &shared, &http)?,
     });
     let settings = &resolved.settings;
     let region = shared.region().cloned().unwrap_or_else(|| Region::from_static(DEFAULT_REGION));
+    let builder_region = region.to_string();
     let expected_owner = account_id(common, &options, &shared, settings, &identity).await;
     let gate = common.gate(settings.endpoint_url.as_deref(), &options);
     let signals = Arc::clone(&gate.signals);
@@ -90,7 +93,6 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
         .region(region)
         .http_client(GatedClient { inner: http, gate })
         .identity_cache(IdentityCache::no_cache())
-        .credentials_provider(SharedCredentialsProvider::new(IdentityProvider(Arc::clone(&identity))))
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(MAX_ATTEMPTS)
@@ -107,6 +109,11 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
         // Contents are checked against their own hash.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .interceptor(Messages);
+    builder = if options.unsigned {
+        builder.allow_no_auth()
+    } else {
+        builder.credentials_provider(SharedCredentialsProvider::new(IdentityProvider(Arc::clone(&identity))))
+    };
     options.checksums &= !settings.checksums_when_required;
     if !options.checksums {
         builder = builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
@@ -120,8 +127,10 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
     // The switches name AWS's own endpoints, and the SDK refuses them beside another one.
     let at_aws = endpoint.is_none();
     builder = builder.use_fips(settings.use_fips && at_aws).use_dual_stack(settings.use_dualstack && at_aws);
+    let connection = connection_of(&resolved, &options, builder_region);
     Ok(S3Store {
         client: Client::from_conf(builder.build()),
+        connection,
         identity,
         signals,
         endpoint: known,
@@ -132,6 +141,21 @@ pub(super) async fn connect(common: &S3Shared, mut options: S3Options) -> Result
     })
 }
 
+/// What can be said of a connection before the first request.
+fn connection_of(resolved: &Resolved, options: &S3Options, region: String) -> Connection {
+    let place = match (&options.credentials, &resolved.origin) {
+        (Some(_), _) => "the caller",
+        (None, Some(origin)) => origin.place(),
+        (None, None) => "the environment and the profiles",
+    };
+    Connection {
+        region,
+        endpoint_url: resolved.settings.endpoint_url.clone(),
+        credentials: (!options.unsigned).then(|| place.to_owned()),
+        ca_bundle: resolved.settings.ca_bundle.as_ref().map(|(path, _)| path.clone()),
+    }
+}
+
 /// The SDK puts the bucket's name behind the path as it is, and so would make one name of both.
 fn with_closed_path(endpoint: &str) -> std::borrow::Cow<'_, str> {
     let path = endpoint.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
@@ -140,10 +164,12 @@ fn with_closed_path(endpoint: &str) -> std::borrow::Cow<'_, str> {
 
 /// What the SDK's clients share. All that was decided already is given to it, so that it looks nothing up by itself: it would
 /// ask the instance for a region, and it panics at retry modes that it does not know.
-async fn load(resolved: &Resolved, http: &SharedHttpClient) -> SdkConfig {
+async fn load(resolved: &Resolved, http: &SharedHttpClient, unsigned: bool) -> SdkConfig {
     let settings = &resolved.settings;
     let elsewhere = settings.sts_endpoint_url.is_some();
-    aws_config::defaults(BehaviorVersion::latest())
+    let loader = aws_config::defaults(BehaviorVersion::latest());
+    let loader = if unsigned { loader.no_credentials() } else { loader };
+    loader
         .http_client(http.clone())
         .region(Region::new(settings.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned())))
         .profile_files(profile_files(resolved))

@@ -21,6 +21,7 @@ mod xml;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ use endpoint::Endpoint;
 use identity::Identity;
 use redirect::Redirects;
 pub(crate) use settings::S3Settings;
-use traffic::Signals;
+use traffic::{RetryingFailure, Signals};
 
 /// How to reach S3. The default is what the environment and the profiles say.
 #[derive(Debug, Clone)]
@@ -52,6 +53,10 @@ pub(crate) struct S3Options {
     pub endpoint_url: Option<String>,
     /// The profile to read; else `AWS_PROFILE` or `default`. Keys in the environment don't count where it is named here.
     pub profile: Option<String>,
+    /// The file with the certificates to trust; else that of the environment or profile, else the system's.
+    pub ca_bundle: Option<PathBuf>,
+    /// Whether requests go without a signature, for buckets that everyone may read. No credentials are looked for.
+    pub unsigned: bool,
     /// What is known already and not to be read from environment and profiles.
     pub settings: Option<S3Settings>,
     /// Where credentials come from; else the SDK's default chain.
@@ -74,6 +79,8 @@ impl Default for S3Options {
             region: None,
             endpoint_url: None,
             profile: None,
+            ca_bundle: None,
+            unsigned: false,
             settings: None,
             credentials: None,
             retry_budget: Duration::from_mins(1),
@@ -111,6 +118,19 @@ fn seconds(variable: &str) -> Result<Option<Duration>> {
     })
 }
 
+/// Where requests go and who signs them, without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Connection {
+    /// The region that requests are signed for.
+    pub region: String,
+    /// The endpoint, if it is not AWS's.
+    pub endpoint_url: Option<String>,
+    /// Where credentials come from; `None` where requests are not signed.
+    pub credentials: Option<String>,
+    /// The file with the certificates to trust, if it is not the system's.
+    pub ca_bundle: Option<PathBuf>,
+}
+
 /// S3, or something that speaks its protocol.
 #[derive(Debug)]
 pub(crate) struct S3Store {
@@ -122,6 +142,8 @@ pub(crate) struct S3Store {
     place: String,
     /// The account that must own the bucket, where it is known.
     expected_owner: Option<String>,
+    /// What was found out before the first request.
+    connection: Connection,
     /// What the endpoint has shown that it can do.
     endpoint: Arc<Endpoint>,
     redirects: Redirects,
@@ -142,6 +164,18 @@ impl S3Store {
         self.expected_owner.as_deref()
     }
 
+    /// What was decided before the first request.
+    #[must_use]
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The failures that are being retried, if no request has had success since they began.
+    #[must_use]
+    pub(crate) fn trouble(&self) -> Option<RetryingFailure> {
+        self.signals.retrying()
+    }
+
     fn owner(&self) -> Option<String> {
         self.expected_owner.clone().filter(|_| self.options.check_bucket_owner)
     }
@@ -150,6 +184,10 @@ impl S3Store {
 impl ObjectStore for S3Store {
     fn head<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, Option<ObjectInfo>> {
         Box::pin(self.head_object(object))
+    }
+
+    fn inspect<'a>(&'a self, object: &'a ObjectKey) -> StoreFuture<'a, Option<(ObjectInfo, Option<[u8; 16]>)>> {
+        Box::pin(self.inspect_object(object))
     }
 
     fn get<'a>(

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_sdk_s3::config::RequestChecksumCalculation;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::ChecksumMode;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::base64;
 
@@ -66,18 +67,36 @@ impl S3Store {
     }
 
     pub(super) async fn head_object(&self, object: &ObjectKey) -> Result<Option<ObjectInfo>> {
+        Ok(self.head_with(object, None).await?.map(|(info, _)| info))
+    }
+
+    /// A HEAD that asks for the stored checksum as well.
+    pub(super) async fn inspect_object(&self, object: &ObjectKey) -> Result<Option<(ObjectInfo, Option<[u8; 16]>)>> {
+        self.head_with(object, Some(ChecksumMode::Enabled)).await
+    }
+
+    async fn head_with(
+        &self,
+        object: &ObjectKey,
+        checksums: Option<ChecksumMode>,
+    ) -> Result<Option<(ObjectInfo, Option<[u8; 16]>)>> {
         let asked = Asked::object(S3Action::CheckingIfObjectExists, "HeadObject", object);
         let request = || {
             let builder = self.client(&object.bucket).head_object().bucket(&object.bucket).key(&object.key);
-            builder.set_expected_bucket_owner(self.owner()).send()
+            builder.set_checksum_mode(checksums.clone()).set_expected_bucket_owner(self.owner()).send()
         };
         match self.send(asked, request).await {
-            Ok(answer) => Ok(Some(ObjectInfo {
-                size_bytes: answer.content_length().and_then(unsigned),
-                last_modified: answer.last_modified().and_then(system_time),
-                etag: answer.e_tag().map(str::to_owned),
-                metadata: metadata(answer.metadata()),
-            })),
+            Ok(answer) => {
+                let info = ObjectInfo {
+                    size_bytes: answer.content_length().and_then(unsigned),
+                    last_modified: answer.last_modified().and_then(system_time),
+                    etag: answer.e_tag().map(str::to_owned),
+                    metadata: metadata(answer.metadata()),
+                };
+                // A checksum of parts' checksums has a suffix, and so is no base64.
+                let checksum = answer.checksum_xxhash128().and_then(|text| base64::decode(text).ok());
+                Ok(Some((info, checksum.and_then(|bytes| bytes.try_into().ok()))))
+            }
             Err(failure) if failure.status == Some(404) => Ok(None),
             Err(failure) => Err(failure.error),
         }

@@ -29,6 +29,7 @@ const PLAIN: &[&str] = &[
     "retry-after",
     "x-amz-bucket-region",
     "x-amz-checksum-crc32",
+    "x-amz-checksum-xxhash128",
     "x-amz-id-2",
     "x-amz-request-id",
     "x-amz-retry-after",

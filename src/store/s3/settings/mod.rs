@@ -101,10 +101,14 @@ fn from_files(options: &S3Options, environment: &Environment) -> Result<Resolved
         None => return Err(profiles.missing(&name).into()),
     };
     let reader = Reader { environment, profiles: &profiles, profile: &profile, place: profiles.place(&name) };
-    let settings = reader.settings(options)?;
+    let mut settings = reader.settings(options)?;
+    if let Some(path) = &options.ca_bundle {
+        settings.ca_bundle = Some((path.clone(), "the option ca_bundle".to_owned()));
+    }
     let mut sdk = SdkProfile::new(&name);
     let origin = match &options.credentials {
         Some(_) => None,
+        None if options.unsigned => None,
         None => Some(Search { environment, profiles: &profiles, by_name }.origin(&name, &mut sdk)?),
     };
     if !reader.ignores_endpoints()? {

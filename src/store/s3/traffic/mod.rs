@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 pub(super) use attempt::{Gate, GatedClient};
 pub(super) use link::{Link, MOST_CONNECTIONS};
+pub(in crate::store) use signals::RetryingFailure;
 pub(super) use signals::{Signals, is_answer, is_failure};
 
 use self::pace::Pace;

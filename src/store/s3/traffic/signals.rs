@@ -36,6 +36,17 @@ struct Trouble {
     is_silence: bool,
 }
 
+/// Failures that are being retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RetryingFailure {
+    /// For how long.
+    pub lasting: Duration,
+    /// Whether no connection could be made.
+    pub is_unreachable: bool,
+    /// Whether no reply came to the last attempt.
+    pub is_silence: bool,
+}
+
 impl Signals {
     pub(in crate::store::s3) fn new(budget: Duration, route: &Arc<Route>, link: &Arc<Link>) -> Self {
         Self {
@@ -103,6 +114,14 @@ impl Signals {
     pub(in crate::store::s3) fn is_outage(&self) -> bool {
         let since = self.trouble().unreachable_since;
         since.is_some_and(|since| self.troubled_for(since).min(self.link.idle()) > OUTAGE_LIMIT)
+    }
+
+    /// The failures that are being retried, if there was no success since.
+    pub(in crate::store::s3) fn retrying(&self) -> Option<RetryingFailure> {
+        let trouble = self.trouble();
+        let lasting = self.troubled_for(trouble.since?);
+        let is_unreachable = trouble.unreachable_since.is_some();
+        Some(RetryingFailure { lasting, is_unreachable, is_silence: trouble.is_silence })
     }
 
     fn troubled_for(&self, since: Instant) -> Duration {
