@@ -93,7 +93,6 @@ def defaults() -> dict[tuple[str, str], str]:
     }
     of_downloads = {
         "buffer_bytes": str(downloads["buffer_bytes"]),
-        "checksums": str(store["checksums"]),
         "max_connections": str(store["max_connections"]),
     }
     of_uploaders = {

@@ -33,7 +33,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "engine", modules: &["transfer"] },
     Layer { name: "use cases", modules: &["ops"] },
     Layer { name: "API", modules: &["api"] },
-    Layer { name: "bindings", modules: &["python", "cli"] },
+    Layer { name: "bindings", modules: &["python", "cli", "bin"] },
 ];
 
 /// The layer whose modules own one outside resource each and must not know each other.

@@ -48,8 +48,6 @@ class DownloadOptions:
 
     Attributes:
         max_connections: The most requests under way at once.
-        checksums: Whether requests carry checksums that S3 does not ask for, as they do by default. Off for
-            S3-compatible stores that reject them.
         buffer_bytes: Bytes of files in memory at once.
 
     Raises:
@@ -57,7 +55,6 @@ class DownloadOptions:
     """
 
     max_connections: Optional[int] = None
-    checksums: Optional[bool] = None
     buffer_bytes: Optional[int] = None
 
     def __post_init__(self) -> None:

@@ -107,7 +107,7 @@ pub fn verify_files(request: VerifyFilesRequest) -> Operation<VerifyReport> {
         blocking(move || {
             let VerifyFilesRequest { manifest, root, contents } = request;
             let verified = verify::verify_files(&manifest, &root, contents, &context)?;
-            Ok(report(&manifest, size, verified))
+            Ok(report(&manifest, size.0, size.1, verified))
         })
         .await
     })
@@ -134,7 +134,7 @@ impl Client {
                 deep: request.deep,
             };
             let verified = verify::verify_objects(objects, &context).await?;
-            Ok(report(&manifest, size, verified))
+            Ok(report(&manifest, size.0, size.1, verified))
         })
     }
 
@@ -153,7 +153,7 @@ impl Client {
     }
 }
 
-fn report(manifest: &Manifest, (checked, checked_bytes): (u64, u64), verified: Verified) -> VerifyReport {
+fn report(manifest: &Manifest, checked: u64, checked_bytes: u64, verified: Verified) -> VerifyReport {
     let problem =
         |(row, mismatch): (usize, Mismatch)| VerifyProblem { path: verify::path_of_row(manifest, row), mismatch };
     VerifyReport {

@@ -151,5 +151,14 @@ fn note_opened(folder: &Path) {
     opened.push_back(folder.to_path_buf());
 }
 
+/// The folders of the hash caches that a manifest's hashes may have come from: those that this process has opened, and the
+/// default one for manifests of other processes.
+#[must_use]
+pub(crate) fn hash_cache_folders() -> Vec<PathBuf> {
+    let mut folders = HashCache::opened_folders();
+    folders.extend(super::default_folder().filter(|folder| !folders.contains(folder)));
+    folders
+}
+
 #[cfg(test)]
 mod tests;

@@ -28,12 +28,3 @@ const DEFAULT_FOLDER: &str = ".deadline/job_attachments";
 pub(crate) fn default_folder() -> Option<PathBuf> {
     std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).map(|home| home.join(DEFAULT_FOLDER))
 }
-
-/// The folders of the hash caches that a manifest's hashes may have come from: those that this process has opened, and the
-/// default one for manifests of other processes.
-#[must_use]
-pub(crate) fn hash_cache_folders() -> Vec<PathBuf> {
-    let mut folders = HashCache::opened_folders();
-    folders.extend(default_folder().filter(|folder| !folders.contains(folder)));
-    folders
-}

@@ -41,10 +41,6 @@ impl Interrupts {
     pub(super) const fn token(&self) -> &CancellationToken {
         &self.token
     }
-
-    pub(super) fn was_interrupted(&self) -> bool {
-        self.was_interrupted.load(Ordering::SeqCst)
-    }
 }
 
 #[cfg(unix)]

@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
             return self.runner.run_silently(client.fetch_manifest(&place.bucket, &place.key)).await;
         }
         if argument == "-" {
-            return self.from_input();
+            return self.read_input();
         }
         let path = Path::new(argument);
         if path.is_dir() {
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         Ok(Arc::new(Manifest::read(path)?))
     }
 
-    fn from_input(&mut self) -> Result<Arc<Manifest>, Failure> {
+    fn read_input(&mut self) -> Result<Arc<Manifest>, Failure> {
         if std::mem::replace(&mut self.has_read_input, true) {
             return Err(Failure::usage("- stands for standard input, which can be read once"));
         }

@@ -14,20 +14,20 @@ mod known;
 mod listing;
 mod plan;
 
+use self::known::{CANCELLED, LOGGER, cache_key};
 pub(super) use self::known::{CasPlace, KnownObjects};
 pub(super) use self::plan::{Planned, plan};
 use super::hash_files::{changed_files, forget};
 use super::lanes::{Queue, Workers};
 use super::notices::tell_notices;
 use super::put_object::{NewObject, put_object};
-use crate::cache::hash_cache_folders;
+use crate::cache::hash_cache::hash_cache_folders;
 use crate::cache::s3_check_cache::{self, S3CheckCache};
 use crate::cache::uploads::UploadRecords;
 use crate::error::{Error, Result, S3Action};
 use crate::fs::leases::GoesOn;
 use crate::fs::open::{LinkPolicy, OpenedFile, SourceRoot};
 use crate::manifest::Manifest;
-use crate::settings::join_key;
 use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::context::{Context, LogLevel};
 use crate::transfer::flights;
@@ -35,9 +35,6 @@ use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 use crate::transfer::once_per_key::Outcome;
 use crate::transfer::tasks::blocking;
 use crate::transfer::upload::{ObjectUpload, OpenSource, Sent, Uploader};
-
-const CANCELLED: &str = "File upload cancelled.";
-const LOGGER: &str = "upload";
 
 /// What to upload, and where to.
 #[derive(Clone)]
@@ -309,10 +306,6 @@ fn seen_in_s3(path: &str, object: &ObjectKey) -> String {
 
 fn seen_in_cache(path: &str, object: &ObjectKey) -> String {
     format!("skipping {path} because {} exists in the cache", cache_key(object))
-}
-
-fn cache_key(object: &ObjectKey) -> String {
-    join_key(&[&object.bucket, &object.key])
 }
 
 /// The files of a manifest below their root.

@@ -38,8 +38,8 @@ fn run_command(py: Python<'_>, arguments: Vec<OsString>, facts: Vec<(String, Str
         .map_err(|error| PyRuntimeError::new_err(format!("no thread can be started: {error}")))?;
     let receiver = parking_lot::Mutex::new(receiver);
     loop {
-        let received = py.detach(|| receiver.lock().recv_timeout(TICK));
-        match received {
+        let answer = py.detach(|| receiver.lock().recv_timeout(TICK));
+        match answer {
             Ok(status) => return Ok(status),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(PyRuntimeError::new_err("The command panicked.")),

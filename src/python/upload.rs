@@ -13,7 +13,7 @@ use pyo3::pybacked::PyBackedBytes;
 use super::manifest::manifest_from_python;
 use super::pump::{Caller, Operation};
 use super::store::{CasPlace, S3Place, StoreArguments};
-use crate::cache::hash_cache_folders;
+use crate::cache::hash_cache::hash_cache_folders;
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::cache::uploads::UploadRecords;
 use crate::fs::open::LinkPolicy;

@@ -11,38 +11,14 @@ use tracing::{Dispatch, Span, dispatcher};
 
 use super::progress::Progress;
 use super::records::Records;
+pub(crate) use super::records::{LogLevel, LogRecord, LogSink};
 use super::tasks::Heard;
 use crate::error::{Error, Result};
 use crate::fs::leases::GoesOn;
 
-/// Levels of log records, with the numbers of Python's `logging`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum LogLevel {
-    /// Details for whoever looks for a fault.
-    Debug = 10,
-    /// Progress and results.
-    Info = 20,
-    /// Something went wrong and was dealt with.
-    Warning = 30,
-}
-
-/// One log record on its way to the caller.
-#[derive(Debug, Clone)]
-pub(crate) struct LogRecord {
-    /// How much it matters.
-    pub level: LogLevel,
-    /// The last part of the logger's name: `upload`, `download`, …
-    pub logger: &'static str,
-    /// The text.
-    pub message: String,
-}
-
 /// Whether something was said already that is to be said once.
 #[derive(Debug, Default)]
 pub(crate) struct LogOnce(AtomicBool);
-
-/// Where log records go, for callers that want texts alone. Workers call it from any thread; it must not block.
-pub(crate) type LogSink = Arc<dyn Fn(LogRecord) + Send + Sync>;
 
 /// Shared by all workers of one operation. Clones are cheap and share everything.
 #[derive(Clone)]

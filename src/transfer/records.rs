@@ -1,7 +1,7 @@
 //! Events of this crate as texts, for callers that have a log of their own, such as Python's.
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -9,7 +9,30 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
-use super::context::{LogLevel, LogRecord, LogSink};
+/// Levels of log records, with the numbers of Python's `logging`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum LogLevel {
+    /// Details for whoever looks for a fault.
+    Debug = 10,
+    /// Progress and results.
+    Info = 20,
+    /// Something went wrong and was dealt with.
+    Warning = 30,
+}
+
+/// One log record on its way to the caller.
+#[derive(Debug, Clone)]
+pub(crate) struct LogRecord {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The last part of the logger's name: `upload`, `download`, …
+    pub logger: &'static str,
+    /// The text.
+    pub message: String,
+}
+
+/// Where log records go, for callers that want texts alone. Workers call it from any thread; it must not block.
+pub(crate) type LogSink = Arc<dyn Fn(LogRecord) + Send + Sync>;
 
 /// What the targets of this crate's events begin with.
 const TARGETS: &str = "rusty_attachments::";

@@ -1,4 +1,4 @@
-"""Memory, connections and checksums of downloads, in every form that takes them."""
+"""Memory and connections of downloads, in every form that takes them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_no_more_connections_than_asked_for(job, tmp_path, form):
     assert job.rig.stats()["most_in_flight"] > 1, "by default there are more"
     job.rig.reset()
     job.rig.config(delay_ms=20)
-    form(job, tmp_path / "one", manifest, DownloadOptions(max_connections=1, checksums=False))
+    form(job, tmp_path / "one", manifest, DownloadOptions(max_connections=1))
     assert job.rig.stats()["most_in_flight"] == 1
     assert contents(tmp_path / "one") == files
 

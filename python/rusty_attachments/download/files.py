@@ -87,7 +87,7 @@ def begin_download(
     options = options or DownloadOptions()
     permissions = placing.permissions
     return _native.download_manifests(
-        store_arguments(session, options.max_connections, options.checksums),
+        store_arguments(session, options.max_connections),
         tracker,
         {
             "bucket": bucket,

@@ -58,7 +58,7 @@ def download_files_from_manifests(
             default.
         hash_cache_dir: The folder of the hash cache, which `RESUME` asks about files that are there; `None` for
             the default one.
-        options: Memory, connections and checksums.
+        options: Memory and connections.
 
     Returns:
         Statistics, with counts by root and the sorted paths of the files that were written.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::{CANCELLED, LOGGER, Planned, cache_key};
+use super::plan::Planned;
 use crate::cache::s3_check_cache::S3CheckCache;
 use crate::error::{Error, Result};
 use crate::hash::ContentHash;
@@ -17,6 +17,8 @@ use crate::transfer::context::{Context, LogLevel};
 use crate::transfer::limits::Limits;
 use crate::transfer::tasks::{blocking, heard};
 
+pub(super) const CANCELLED: &str = "File upload cancelled.";
+pub(super) const LOGGER: &str = "upload";
 /// How many cached keys are looked up in S3 before the cache is believed, as in the reference.
 pub(super) const SAMPLE: usize = 30;
 
@@ -112,6 +114,11 @@ impl KnownObjects {
             }
         }
     }
+}
+
+/// The key of an object in the cache.
+pub(super) fn cache_key(object: &ObjectKey) -> String {
+    join_key(&[&object.bucket, &object.key])
 }
 
 /// Hands the cache's own warnings to the log.

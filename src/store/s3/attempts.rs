@@ -11,8 +11,8 @@ use aws_sdk_s3::config::interceptors::InterceptorContext;
 use tokio::task_local;
 use tracing::Level;
 
-use super::errors::Asked;
 use super::explain::connection;
+use super::request_info::RequestInfo;
 use crate::store::backoff::Backoff;
 
 /// The target of this module's events.
@@ -47,7 +47,7 @@ struct Names {
 }
 
 /// A request, whose attempts are counted. Not `async`, which would hold the request twice: the SDK's futures are large.
-pub(super) fn count<T>(asked: Asked<'_>, request: impl Future<Output = T>) -> impl Future<Output = T> {
+pub(super) fn count<T>(asked: RequestInfo<'_>, request: impl Future<Output = T>) -> impl Future<Output = T> {
     let names = || Names { operation: asked.operation, bucket: asked.bucket.to_owned(), key: asked.key.to_owned() };
     let names = tracing::enabled!(target: TARGET, Level::DEBUG).then(names);
     REQUEST.scope(Request { attempts: Cell::new(0), wait: Cell::new(None), names }, request)
@@ -85,8 +85,8 @@ pub(super) fn wait_after(context: &InterceptorContext) -> Duration {
 }
 
 /// A request that failed for good, as its reply says, is made again by a rule of its own.
-pub(super) fn note_repeated(asked: Asked<'_>, reason: &str, wait: Duration) {
-    let Asked { operation, bucket, key, .. } = asked;
+pub(super) fn note_repeated(asked: RequestInfo<'_>, reason: &str, wait: Duration) {
+    let RequestInfo { operation, bucket, key, .. } = asked;
     tracing::debug!(target: TARGET, operation, bucket, key, wait_seconds = wait.as_secs_f64(),
         "{operation} of s3://{bucket}/{key}: {reason}; trying again in {:.2} s", wait.as_secs_f64());
 }

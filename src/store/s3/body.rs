@@ -3,8 +3,9 @@
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::errors::{Asked, because};
+use super::errors::because;
 use super::explain::causes;
+use super::request_info::RequestInfo;
 use crate::error::S3Action;
 use crate::store::{Chunks, ObjectKey, StoreFuture};
 
@@ -25,7 +26,7 @@ impl Chunks for SdkChunks {
     fn next_chunk(&mut self) -> StoreFuture<'_, Option<Bytes>> {
         Box::pin(async move {
             self.body.next().await.transpose().map_err(|error| {
-                let asked = Asked::object(self.action, "GetObject", &self.object);
+                let asked = RequestInfo::object(self.action, "GetObject", &self.object);
                 let details = format!("the object did not come whole: {}", causes(&error));
                 because(asked, details, error)
             })

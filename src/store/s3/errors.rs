@@ -13,10 +13,10 @@ use aws_smithy_runtime_api::http::Response;
 
 use super::attempts::{begin, wait_after};
 use super::explain::explain;
+use super::request_info::RequestInfo;
 use super::traffic::{Signals, is_answer, is_failure};
 use super::{S3Store, replies};
-use crate::error::{Error, S3Action, S3ClientError};
-use crate::store::ObjectKey;
+use crate::error::{Error, S3ClientError};
 use crate::store::guidance::ErrorReply;
 
 /// Counts attempts; adds the reference's words to the user agent; makes replies such that the SDK reads them.
@@ -107,22 +107,6 @@ impl ClassifyRetry for OutageClassifier {
     }
 }
 
-/// What was being asked, for messages.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) action: S3Action,
-    /// S3's name of the operation.
-    pub(super) operation: &'static str,
-    pub(super) bucket: &'a str,
-    pub(super) key: &'a str,
-}
-
-impl<'a> Asked<'a> {
-    pub(super) fn object(action: S3Action, operation: &'static str, object: &'a ObjectKey) -> Self {
-        Self { action, operation, bucket: &object.bucket, key: &object.key }
-    }
-}
-
 /// What of an SDK error decides what to do next.
 pub(super) struct Failure {
     pub(super) error: Error,
@@ -150,7 +134,7 @@ impl Failure {
 }
 
 impl S3Store {
-    pub(super) fn failure<E>(&self, asked: Asked<'_>, error: SdkError<E, Response>) -> Failure
+    pub(super) fn failure<E>(&self, asked: RequestInfo<'_>, error: SdkError<E, Response>) -> Failure
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -183,7 +167,7 @@ impl S3Store {
     }
 
     /// The failure of the last attempt, if its like was waited out for as long as the retry budget allows.
-    pub(super) fn after_retries(&self, asked: Asked<'_>, failure: Failure) -> Failure {
+    pub(super) fn after_retries(&self, asked: RequestInfo<'_>, failure: Failure) -> Failure {
         if !failure.status.is_none_or(is_failure) || !self.signals.is_out_of_time() {
             return failure;
         }
@@ -204,7 +188,7 @@ impl S3Store {
 }
 
 /// It keeps what is beneath the SDK's error, and not the reply: with that it would hold a connection.
-fn client_error<E>(asked: Asked<'_>, error: SdkError<E, Response>) -> Error
+fn client_error<E>(asked: RequestInfo<'_>, error: SdkError<E, Response>) -> Error
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -216,13 +200,13 @@ where
 }
 
 /// A failure to get an answer, or all of its body.
-pub(super) fn unanswered(asked: Asked<'_>, details: String) -> Error {
+pub(super) fn unanswered(asked: RequestInfo<'_>, details: String) -> Error {
     S3ClientError::new(asked.action, asked.bucket, asked.key, details).into()
 }
 
 /// The same, with what is beneath it.
 pub(super) fn because(
-    asked: Asked<'_>,
+    asked: RequestInfo<'_>,
     details: String,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> Error {

@@ -11,8 +11,9 @@ use aws_smithy_runtime_api::http::Response;
 use percent_encoding::percent_decode_str;
 
 use super::S3Store;
-use super::errors::{Asked, Failure, unanswered};
+use super::errors::{Failure, unanswered};
 use super::replies::DocumentReader;
+use super::request_info::RequestInfo;
 use super::xml::Element;
 use crate::error::{Error, Result, S3Action};
 use crate::store::dates::parse_time;
@@ -30,7 +31,7 @@ struct Page<M> {
 
 impl S3Store {
     /// Makes a request whose reply is a document, and reads that.
-    pub(super) async fn document<T, E, F, R>(&self, asked: Asked<'_>, request: F) -> Result<Element, Failure>
+    pub(super) async fn document<T, E, F, R>(&self, asked: RequestInfo<'_>, request: F) -> Result<Element, Failure>
     where
         F: Fn(DocumentReader) -> R,
         R: Future<Output = Result<T, SdkError<E, Response>>>,
@@ -55,7 +56,7 @@ impl S3Store {
     }
 
     pub(super) async fn list_objects(&self, request: ListRequest<'_>) -> Result<ListPage> {
-        let asked = Asked {
+        let asked = RequestInfo {
             action: S3Action::ListingBucketContents,
             operation: "ListObjectsV2",
             bucket: request.bucket,
@@ -78,7 +79,7 @@ impl S3Store {
     }
 
     pub(super) async fn list_upload_parts(&self, upload: &MultipartUpload) -> Result<Vec<UploadedPart>> {
-        let asked = Asked::object(S3Action::UploadingFile, "ListParts", &upload.object);
+        let asked = RequestInfo::object(S3Action::UploadingFile, "ListParts", &upload.object);
         let mut parts = Vec::new();
         let mut marker: Option<String> = None;
         let mut circle = CircleGuard::default();
@@ -109,8 +110,12 @@ impl S3Store {
     }
 
     pub(super) async fn list_uploads(&self, bucket: &str, prefix: &str) -> Result<Vec<MultipartUpload>> {
-        let asked =
-            Asked { action: S3Action::ListingBucketContents, operation: "ListMultipartUploads", bucket, key: prefix };
+        let asked = RequestInfo {
+            action: S3Action::ListingBucketContents,
+            operation: "ListMultipartUploads",
+            bucket,
+            key: prefix,
+        };
         let mut uploads = Vec::new();
         let mut markers: Option<(String, Option<String>)> = None;
         let mut circle = CircleGuard::default();
@@ -148,7 +153,7 @@ impl S3Store {
     }
 }
 
-fn unreadable(asked: Asked<'_>, text: &str) -> Error {
+fn unreadable(asked: RequestInfo<'_>, text: &str) -> Error {
     unanswered(asked, format!("the server's reply to {} cannot be used: {text}", asked.operation))
 }
 

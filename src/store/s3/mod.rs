@@ -15,6 +15,7 @@ mod objects;
 mod redirect;
 mod refusals;
 mod replies;
+mod request_info;
 mod settings;
 mod traffic;
 mod xml;

@@ -7,10 +7,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
-use super::errors::{Asked, Failure, unanswered};
+use super::errors::{Failure, unanswered};
 use super::objects::without_checksums;
 use super::refusals::{Extra, Extras};
 use super::replies::DocumentReader;
+use super::request_info::RequestInfo;
 use super::{S3Store, attempts};
 use crate::error::{Result, S3Action};
 use crate::store::backoff::Backoff;
@@ -22,7 +23,7 @@ const COMPLETE: &str = "CompleteMultipartUpload";
 
 impl S3Store {
     pub(super) async fn create_upload(&self, object: &ObjectKey) -> Result<MultipartUpload> {
-        let asked = Asked::object(S3Action::UploadingFile, "CreateMultipartUpload", object);
+        let asked = RequestInfo::object(S3Action::UploadingFile, "CreateMultipartUpload", object);
         let wanted = Extras::NONE.with(Extra::Crc32, self.options.checksums);
         let create = |extras: Extras| {
             let checksum = extras.has(Extra::Crc32).then_some(ChecksumAlgorithm::Crc32);
@@ -57,7 +58,7 @@ impl S3Store {
         body: Bytes,
         extras: Extras,
     ) -> Result<UploadedPart, Failure> {
-        let asked = Asked::object(S3Action::UploadingFile, "UploadPart", &upload.object);
+        let asked = RequestInfo::object(S3Action::UploadingFile, "UploadPart", &upload.object);
         let length = body.len();
         let send = || {
             let builder =
@@ -113,7 +114,7 @@ impl S3Store {
                 {
                     tries += 1;
                     let wait = LATE_FAILURE.wait(tries);
-                    let asked = Asked::object(S3Action::UploadingFile, COMPLETE, &upload.object);
+                    let asked = RequestInfo::object(S3Action::UploadingFile, COMPLETE, &upload.object);
                     attempts::note_repeated(asked, &failure.error.to_string(), wait);
                     tokio::time::sleep(wait).await;
                 }
@@ -128,7 +129,7 @@ impl S3Store {
         completed: &CompletedMultipartUpload,
         extras: Extras,
     ) -> Result<(), Failure> {
-        let asked = Asked::object(S3Action::UploadingFile, COMPLETE, &upload.object);
+        let asked = RequestInfo::object(S3Action::UploadingFile, COMPLETE, &upload.object);
         let send = |reader: DocumentReader| {
             let builder = self.client(&upload.object.bucket).complete_multipart_upload().bucket(&upload.object.bucket);
             builder
@@ -145,7 +146,7 @@ impl S3Store {
     }
 
     pub(super) async fn abort_upload(&self, upload: &MultipartUpload) -> Result<()> {
-        let asked = Asked::object(S3Action::UploadingFile, "AbortMultipartUpload", &upload.object);
+        let asked = RequestInfo::object(S3Action::UploadingFile, "AbortMultipartUpload", &upload.object);
         let send = || {
             let builder = self
                 .client(&upload.object.bucket)

@@ -14,8 +14,9 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::base64;
 
 use super::body::SdkChunks;
-use super::errors::{Asked, Failure};
+use super::errors::Failure;
 use super::refusals::{Extra, Extras};
+use super::request_info::RequestInfo;
 use super::{S3Store, attempts, sdk_metadata};
 use crate::error::{Error, IntegrityError, Result, S3Action};
 use crate::store::{Conditions, ObjectBody, ObjectInfo, ObjectKey, PutOutcome, PutRequest};
@@ -36,7 +37,7 @@ const CONFLICT_WAIT: Duration = Duration::from_millis(50);
 impl S3Store {
     /// Makes a request, which the client repeats within the retry budget: again while other credentials take the place of those
     /// that have expired, and once more in the bucket's own region if that is another.
-    pub(super) async fn send<T, E, F, R>(&self, asked: Asked<'_>, request: F) -> Result<T, Failure>
+    pub(super) async fn send<T, E, F, R>(&self, asked: RequestInfo<'_>, request: F) -> Result<T, Failure>
     where
         F: Fn() -> R,
         R: Future<Output = Result<T, SdkError<E, Response>>>,
@@ -80,7 +81,7 @@ impl S3Store {
         object: &ObjectKey,
         checksums: Option<ChecksumMode>,
     ) -> Result<Option<(ObjectInfo, Option<[u8; 16]>)>> {
-        let asked = Asked::object(S3Action::CheckingIfObjectExists, "HeadObject", object);
+        let asked = RequestInfo::object(S3Action::CheckingIfObjectExists, "HeadObject", object);
         let request = || {
             let builder = self.client(&object.bucket).head_object().bucket(&object.bucket).key(&object.key);
             builder.set_checksum_mode(checksums.clone()).set_expected_bucket_owner(self.owner()).send()
@@ -108,7 +109,7 @@ impl S3Store {
         range: Option<Range<u64>>,
         action: S3Action,
     ) -> Result<ObjectBody> {
-        let asked = Asked::object(action, "GetObject", object);
+        let asked = RequestInfo::object(action, "GetObject", object);
         let header = range.as_ref().map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
         let request = || {
             let builder = self.client(&object.bucket).get_object().bucket(&object.bucket).key(&object.key);
@@ -169,7 +170,7 @@ impl S3Store {
     }
 
     async fn put_once(&self, request: &PutRequest<'_>, extras: Extras) -> Result<(), Failure> {
-        let asked = Asked::object(request.action, "PutObject", request.object);
+        let asked = RequestInfo::object(request.action, "PutObject", request.object);
         let length = request.body.len();
         let hash = request.xxh128.filter(|_| extras.has(Extra::XxHash)).map(base64::encode);
         let conflicts = AtomicU32::new(0);

@@ -260,7 +260,7 @@ mod tests {
     use crate::error::S3Action;
     use crate::store::ObjectKey;
     use crate::store::guidance::ErrorReply;
-    use crate::store::s3::errors::Asked;
+    use crate::store::s3::request_info::RequestInfo;
 
     const WANTED: Extras =
         Extras::NONE.with(Extra::XxHash, true).with(Extra::Condition, true).with(Extra::UnsignedBody, true);
@@ -310,7 +310,7 @@ mod tests {
         let text = "Value for x-amz-checksum-xxhash128 header is invalid.".to_owned();
         let object = ObjectKey::new("bucket", "root/Data/if-none-match");
         let failure = |text: String| {
-            let asked = Asked::object(S3Action::UploadingFile, "PutObject", &object);
+            let asked = RequestInfo::object(S3Action::UploadingFile, "PutObject", &object);
             let reply = ErrorReply {
                 action: asked.action,
                 operation: asked.operation,
