@@ -242,15 +242,19 @@ pub(super) struct PushArguments {
 #[derive(Debug, Args)]
 pub(super) struct WriteOptions {
     /// Files in the way: create-copy (default), skip, overwrite, resume
-    #[arg(long, value_name = "HOW", default_value = "create-copy", hide_possible_values = true,
-          hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "create-copy",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
     pub(super) conflict: Conflict,
     /// Only files whose path matches; * also matches /
     #[arg(long, value_name = "PATTERN")]
     pub(super) include: Vec<String>,
     /// Check what arrives: hash (default), size or off
-    #[arg(long, value_name = "WHAT", default_value = "hash", hide_possible_values = true,
-          hide_default_value = true)]
+    #[arg(long, value_name = "WHAT", default_value = "hash", hide_possible_values = true, hide_default_value = true)]
     pub(super) verify: Check,
     /// Wait until the disk has each file
     #[arg(long)]
@@ -349,8 +353,7 @@ pub(super) struct LsArguments {
     #[arg(short, long)]
     pub(super) long: bool,
     /// path (default), size or time, largest and newest first
-    #[arg(long, value_name = "BY", default_value = "path", hide_possible_values = true,
-          hide_default_value = true)]
+    #[arg(long, value_name = "BY", default_value = "path", hide_possible_values = true, hide_default_value = true)]
     pub(super) sort: Sort,
     /// The other way round
     #[arg(short, long)]

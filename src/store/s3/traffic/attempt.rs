@@ -46,6 +46,8 @@ pub(in crate::store::s3) struct Gate {
     pub(in crate::store::s3) signals: Arc<Signals>,
     /// How long an exchange may bring nothing.
     pub(in crate::store::s3) stall_limit: Duration,
+    /// How many bytes a second bodies may take, if the caller has set a limit.
+    pub(in crate::store::s3) limits: Option<Arc<RateLimits>>,
 }
 
 impl HttpClient for GatedClient {
@@ -84,7 +86,15 @@ impl Gate {
         let held = self.enter(if is_watched { body_bytes } else { 0 }).await;
         if is_watched {
             let (body, exchange) = (request.take_body(), Arc::clone(&held.exchange));
-            *request.body_mut() = SdkBody::from_body_1_x(Outgoing { body, rest: Bytes::new(), exchange });
+            *request.body_mut() = SdkBody::from_body_1_x(Outgoing {
+                body,
+                rest: Bytes::new(),
+                exchange,
+                limits: self.limits.clone(),
+                pause: None,
+            });
+        } else if let Some(pause) = self.limits.as_ref().and_then(|limits| limits.up.take_all(body_bytes)) {
+            pause.await;
         }
         let outcome = self.watch(&held.exchange, inner.call(request)).await;
         match outcome {
@@ -193,17 +203,24 @@ fn stalled(silence: Duration) -> String {
     format!("no byte moved for {:.1} seconds", silence.as_secs_f32())
 }
 
+type BodyError = <SdkBody as Body>::Error;
+
 /// The body of a request, in frames, each counted as the connection takes it.
 struct Outgoing {
     body: SdkBody,
     /// What is left of a frame that was larger.
     rest: Bytes,
     exchange: Arc<Exchange>,
+    limits: Option<Arc<RateLimits>>,
+    /// Until when the next frame waits.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Outgoing {
     fn frame(&mut self) -> Frame<Bytes> {
-        let frame = self.rest.split_to(self.rest.len().min(FRAME_BYTES));
+        let most = self.limits.as_ref().map_or(FRAME_BYTES, |limits| limits.up.frame_bytes(FRAME_BYTES));
+        let frame = self.rest.split_to(self.rest.len().min(most));
+        self.pause = self.limits.as_ref().and_then(|limits| limits.up.take(frame.len()));
         self.exchange.sent(frame.len() as u64);
         Frame::data(frame)
     }
@@ -215,6 +232,10 @@ impl Body for Outgoing {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        if let Some(pause) = &mut this.pause {
+            std::task::ready!(pause.as_mut().poll(context));
+            this.pause = None;
+        }
         if !this.rest.is_empty() {
             return Poll::Ready(Some(Ok(this.frame())));
         }
@@ -253,6 +274,13 @@ struct Incoming {
     kind: Kind,
     /// How long the request's body and the reply's head took, and how long the reader waited since.
     took: Duration,
+    /// A frame that has come and waits for its turn under a limit of the rate.
+    delayed: Option<Delayed>,
+}
+
+struct Delayed {
+    frame: Frame<Bytes>,
+    pause: Pin<Box<Sleep>>,
 }
 
 /// What kind of exchange it is.
@@ -276,13 +304,43 @@ impl Incoming {
     fn new(body: SdkBody, held: Held, kind: Kind, gate: Gate) -> Self {
         let took = held.exchange.age();
         let is_end = body.is_end_stream();
-        let mut this =
-            Self { body, held: Some(held), gate, waits: None, next_look: None, lately: Lately::default(), kind, took };
+        let mut this = Self {
+            body,
+            held: Some(held),
+            gate,
+            waits: None,
+            next_look: None,
+            lately: Lately::default(),
+            kind,
+            took,
+            delayed: None,
+        };
         if is_end {
             // What has no body needs nothing any more.
             this.finish();
         }
         this
+    }
+
+    /// Hands a frame on, once a limit of the rate lets it pass.
+    fn delay(
+        &mut self,
+        frame: Frame<Bytes>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let Some(pause) = self.gate.limits.as_ref().and_then(|limits| limits.down.take(bytes)) else {
+            return Poll::Ready(Some(Ok(frame)));
+        };
+        self.delayed = Some(Delayed { frame, pause });
+        self.poll_delayed(context)
+    }
+
+    fn poll_delayed(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(delayed) = &mut self.delayed {
+            std::task::ready!(delayed.pause.as_mut().poll(context));
+        }
+        Poll::Ready(self.delayed.take().map(|delayed| Ok(delayed.frame)))
     }
 
     /// The exchange is over, and says whether there may be more at a time, or should be fewer.
@@ -350,6 +408,9 @@ impl Body for Incoming {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        if this.delayed.is_some() {
+            return this.poll_delayed(context);
+        }
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Pending => match this.wait(context) {
                 Poll::Pending => Poll::Pending,
@@ -360,7 +421,7 @@ impl Body for Incoming {
                     if this.body.is_end_stream() {
                         this.finish();
                     }
-                    Poll::Ready(Some(Ok(frame)))
+                    this.delay(frame, context)
                 }
                 Err(text) => this.fail(text),
             },
@@ -376,10 +437,13 @@ impl Body for Incoming {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.delayed.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        Body::size_hint(&self.body)
+        let delayed = self.delayed.as_ref().and_then(|delayed| delayed.frame.data_ref()).map_or(0, Bytes::len);
+        let hint = Body::size_hint(&self.body);
+        let exact = hint.exact().filter(|_| delayed > 0);
+        exact.map_or(hint, |bytes| SizeHint::with_exact(bytes + delayed as u64))
     }
 }
