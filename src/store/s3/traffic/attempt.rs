@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use tokio::time::Sleep;
 
 use super::link::{Exchange, Link, TRICKLE_BYTES_PER_SECOND};
-use super::{Held, Route, Signals, is_failure};
+use super::{Held, RateLimits, Route, Signals, is_failure};
 use crate::store::s3::attempts::note_turn;
 
 /// Bodies from this size on are watched as they are sent; smaller ones fit the buffers of a connection.
@@ -91,7 +91,7 @@ impl Gate {
                 rest: Bytes::new(),
                 exchange,
                 limits: self.limits.clone(),
-                pause: None,
+                next: None,
             });
         } else if let Some(pause) = self.limits.as_ref().and_then(|limits| limits.up.take_all(body_bytes)) {
             pause.await;
@@ -203,7 +203,26 @@ fn stalled(silence: Duration) -> String {
     format!("no byte moved for {:.1} seconds", silence.as_secs_f32())
 }
 
-type BodyError = <SdkBody as Body>::Error;
+/// A frame, and until when it waits.
+struct Delayed {
+    frame: Frame<Bytes>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Delayed {
+    /// The frame, once it has waited; to be called where there is one.
+    fn poll(delayed: &mut Option<Self>, context: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        if let Some(pause) = delayed.as_mut().and_then(|delayed| delayed.pause.as_mut()) {
+            std::task::ready!(pause.as_mut().poll(context));
+        }
+        let frame = delayed.take().map(|delayed| delayed.frame);
+        Poll::Ready(frame.unwrap_or_else(|| Frame::data(Bytes::new())))
+    }
+
+    fn len(delayed: Option<&Self>) -> usize {
+        delayed.and_then(|delayed| delayed.frame.data_ref()).map_or(0, Bytes::len)
+    }
+}
 
 /// The body of a request, in frames, each counted as the connection takes it.
 struct Outgoing {
@@ -212,17 +231,23 @@ struct Outgoing {
     rest: Bytes,
     exchange: Arc<Exchange>,
     limits: Option<Arc<RateLimits>>,
-    /// Until when the next frame waits.
-    pause: Option<Pin<Box<Sleep>>>,
+    /// The next frame, and what it waits for.
+    next: Option<Delayed>,
 }
 
 impl Outgoing {
-    fn frame(&mut self) -> Frame<Bytes> {
-        let most = self.limits.as_ref().map_or(FRAME_BYTES, |limits| limits.up.frame_bytes(FRAME_BYTES));
-        let frame = self.rest.split_to(self.rest.len().min(most));
-        self.pause = self.limits.as_ref().and_then(|limits| limits.up.take(frame.len()));
-        self.exchange.sent(frame.len() as u64);
-        Frame::data(frame)
+    /// Hands the next frame over, once a limit of the rate lets it pass.
+    fn frame(&mut self, context: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        if self.next.is_none() {
+            let up = self.limits.as_ref().map(|limits| &limits.up);
+            let most = up.map_or(FRAME_BYTES, |up| up.frame_bytes(FRAME_BYTES));
+            let data = self.rest.split_to(self.rest.len().min(most));
+            let pause = up.and_then(|up| up.take(data.len()));
+            self.next = Some(Delayed { frame: Frame::data(data), pause });
+        }
+        let frame = std::task::ready!(Delayed::poll(&mut self.next, context));
+        self.exchange.sent(frame.data_ref().map_or(0, Bytes::len) as u64);
+        Poll::Ready(frame)
     }
 }
 
@@ -232,32 +257,29 @@ impl Body for Outgoing {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        if let Some(pause) = &mut this.pause {
-            std::task::ready!(pause.as_mut().poll(context));
-            this.pause = None;
-        }
-        if !this.rest.is_empty() {
-            return Poll::Ready(Some(Ok(this.frame())));
+        if this.next.is_some() || !this.rest.is_empty() {
+            return this.frame(context).map(|frame| Some(Ok(frame)));
         }
         match std::task::ready!(Pin::new(&mut this.body).poll_frame(context)) {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(match frame.into_data() {
+            Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) if !data.is_empty() => {
                     this.rest = data;
-                    this.frame()
+                    this.frame(context).map(|frame| Some(Ok(frame)))
                 }
-                Ok(data) => Frame::data(data),
-                Err(other) => other,
-            }))),
+                Ok(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(other) => Poll::Ready(Some(Ok(other))),
+            },
             other => Poll::Ready(other),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.next.is_none() && self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (rest, hint) = (self.rest.len() as u64, Body::size_hint(&self.body));
+        let rest = (self.rest.len() + Delayed::len(self.next.as_ref())) as u64;
+        let hint = Body::size_hint(&self.body);
         hint.exact().map_or_else(SizeHint::new, |bytes| SizeHint::with_exact(bytes + rest))
     }
 }
@@ -276,11 +298,6 @@ struct Incoming {
     took: Duration,
     /// A frame that has come and waits for its turn under a limit of the rate.
     delayed: Option<Delayed>,
-}
-
-struct Delayed {
-    frame: Frame<Bytes>,
-    pause: Pin<Box<Sleep>>,
 }
 
 /// What kind of exchange it is.
@@ -323,24 +340,14 @@ impl Incoming {
     }
 
     /// Hands a frame on, once a limit of the rate lets it pass.
-    fn delay(
-        &mut self,
-        frame: Frame<Bytes>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn delay(&mut self, frame: Frame<Bytes>, context: &mut Context<'_>) -> Poll<Frame<Bytes>> {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        let Some(pause) = self.gate.limits.as_ref().and_then(|limits| limits.down.take(bytes)) else {
-            return Poll::Ready(Some(Ok(frame)));
-        };
-        self.delayed = Some(Delayed { frame, pause });
-        self.poll_delayed(context)
-    }
-
-    fn poll_delayed(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(delayed) = &mut self.delayed {
-            std::task::ready!(delayed.pause.as_mut().poll(context));
+        let pause = self.gate.limits.as_ref().and_then(|limits| limits.down.take(bytes));
+        if pause.is_none() {
+            return Poll::Ready(frame);
         }
-        Poll::Ready(self.delayed.take().map(|delayed| Ok(delayed.frame)))
+        self.delayed = Some(Delayed { frame, pause });
+        Delayed::poll(&mut self.delayed, context)
     }
 
     /// The exchange is over, and says whether there may be more at a time, or should be fewer.
@@ -409,7 +416,7 @@ impl Body for Incoming {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         if this.delayed.is_some() {
-            return this.poll_delayed(context);
+            return Delayed::poll(&mut this.delayed, context).map(|frame| Some(Ok(frame)));
         }
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Pending => match this.wait(context) {
@@ -421,7 +428,7 @@ impl Body for Incoming {
                     if this.body.is_end_stream() {
                         this.finish();
                     }
-                    this.delay(frame, context)
+                    this.delay(frame, context).map(|frame| Some(Ok(frame)))
                 }
                 Err(text) => this.fail(text),
             },
@@ -441,7 +448,7 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let delayed = self.delayed.as_ref().and_then(|delayed| delayed.frame.data_ref()).map_or(0, Bytes::len);
+        let delayed = Delayed::len(self.delayed.as_ref());
         let hint = Body::size_hint(&self.body);
         let exact = hint.exact().filter(|_| delayed > 0);
         exact.map_or(hint, |bytes| SizeHint::with_exact(bytes + delayed as u64))
