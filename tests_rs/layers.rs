@@ -34,6 +34,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "use cases", modules: &["ops"] },
     Layer { name: "API", modules: &["api"] },
     Layer { name: "bindings", modules: &["python", "cli"] },
+    Layer { name: "programs", modules: &["bin"] },
 ];
 
 /// The layer whose modules own one outside resource each and must not know each other.
