@@ -78,3 +78,6 @@ def test_alone_in_an_empty_environment_it_round_trips_a_manifest(wheel, tmp_path
     )
     assert outcome.stderr == ""
     assert outcome.stdout == "round trip 6\n"
+    program = environment / "bin" / "rusty-attachments"
+    shown = subprocess.run([program, "--version"], capture_output=True, text=True, cwd=tmp_path)
+    assert (shown.stdout.split()[0], shown.stderr) == ("rusty-attachments", "")

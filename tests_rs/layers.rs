@@ -33,7 +33,8 @@ const LAYERS: &[Layer] = &[
     Layer { name: "engine", modules: &["transfer"] },
     Layer { name: "use cases", modules: &["ops"] },
     Layer { name: "API", modules: &["api"] },
-    Layer { name: "bindings", modules: &["python", "cli", "bin"] },
+    Layer { name: "bindings", modules: &["python", "cli"] },
+    Layer { name: "programs", modules: &["bin"] },
 ];
 
 /// The layer whose modules own one outside resource each and must not know each other.

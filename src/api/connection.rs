@@ -50,6 +50,13 @@ impl ClientBuilder {
         self
     }
 
+    /// The most bytes a second that the contents of files may take on their way to S3, and as many on their way from it. All
+    /// transfers of this client share it.
+    pub fn limit_rate(mut self, bytes_per_second: u64) -> Self {
+        self.options.bytes_per_second = Some(bytes_per_second.max(1));
+        self
+    }
+
     /// Sends requests without a signature, for buckets that everyone may read. No credentials are looked for.
     pub fn no_sign_request(mut self) -> Self {
         self.options.unsigned = true;

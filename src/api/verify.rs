@@ -7,7 +7,7 @@ use super::Client;
 use super::operation::Operation;
 use crate::manifest::Manifest;
 use crate::ops::fetch_manifests::{FetchManifestRequest, fetch_manifest};
-use crate::ops::verify::{self, Mismatch, Verified};
+use crate::ops::verify::{self, Amount, Mismatch, Verified};
 use crate::settings::JobAttachmentS3Settings;
 use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::tasks::blocking;
@@ -101,13 +101,12 @@ impl VerifyObjectsRequest {
 /// [`Error::Cancelled`](crate::Error::Cancelled).
 pub fn verify_files(request: VerifyFilesRequest) -> Operation<VerifyReport> {
     Operation::new(async move |context, totals| {
-        let files = &request.manifest.files;
-        let size = (files.len() as u64, u64::try_from(files.sum_of_sizes()).unwrap_or(0));
-        totals.set(size.0, if request.contents { size.1 } else { 0 });
+        let amount = verify::files_of(&request.manifest);
+        totals.set(amount.count, if request.contents { amount.bytes } else { 0 });
         blocking(move || {
             let VerifyFilesRequest { manifest, root, contents } = request;
             let verified = verify::verify_files(&manifest, &root, contents, &context)?;
-            Ok(report(&manifest, size.0, size.1, verified))
+            Ok(report(&manifest, amount, verified))
         })
         .await
     })
@@ -123,8 +122,8 @@ impl Client {
     pub fn verify_objects(&self, request: VerifyObjectsRequest) -> Operation<VerifyReport> {
         let store: Arc<dyn ObjectStore> = Arc::clone(&self.store) as _;
         Operation::new(async move |context, totals| {
-            let size = verify::objects_of(&request.manifest);
-            totals.set(size.0, size.1);
+            let amount = verify::objects_of(&request.manifest);
+            totals.set(amount.count, amount.bytes);
             let manifest = Arc::clone(&request.manifest);
             let objects = verify::VerifyObjectsRequest {
                 store,
@@ -134,7 +133,7 @@ impl Client {
                 deep: request.deep,
             };
             let verified = verify::verify_objects(objects, &context).await?;
-            Ok(report(&manifest, size.0, size.1, verified))
+            Ok(report(&manifest, amount, verified))
         })
     }
 
@@ -153,12 +152,12 @@ impl Client {
     }
 }
 
-fn report(manifest: &Manifest, checked: u64, checked_bytes: u64, verified: Verified) -> VerifyReport {
+fn report(manifest: &Manifest, amount: Amount, verified: Verified) -> VerifyReport {
     let problem =
         |(row, mismatch): (usize, Mismatch)| VerifyProblem { path: verify::path_of_row(manifest, row), mismatch };
     VerifyReport {
-        checked,
-        checked_bytes,
+        checked: amount.count,
+        checked_bytes: amount.bytes,
         problems: verified.problems.into_iter().map(problem).collect(),
         missing_objects: verified.missing_objects,
         missing_bytes: verified.missing_bytes,

@@ -13,7 +13,7 @@ const WIDE_COLUMNS: u16 = 70;
 const SHOWN_AFTER: Duration = Duration::from_secs(2);
 
 /// A bar that is drawn where the terminal's cursor is, and taken away at the end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Bar {
     bar: ProgressBar,
     is_wide: bool,
@@ -43,14 +43,13 @@ impl Bar {
         self.bar.set_position(done);
     }
 
+    /// Writes something else while the bar is away.
+    pub(super) fn suspend(&self, write: impl FnOnce()) {
+        self.bar.suspend(write);
+    }
+
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

@@ -6,6 +6,7 @@
 mod arguments;
 mod bar;
 mod commands;
+mod events;
 mod failure;
 mod generate;
 mod interrupts;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+use events::Levels;
 use failure::Failure;
 pub use interrupts::Interrupts;
 use output::Output;
@@ -45,9 +47,10 @@ pub fn run_command(
             return if error.use_stderr() { USAGE } else { SUCCESS };
         }
     };
-    let command = arguments.command.name();
-    let output = Arc::new(Output::new(command, arguments.common()));
-    let outcome = run(arguments.command, &output, interrupts, facts);
+    let (command, common) = (arguments.command.name(), arguments.common());
+    let output = Arc::new(Output::new(command, common));
+    let outcome = Levels::new(common.verbose)
+        .and_then(|levels| events::shown(levels, &output, || run(arguments.command, &output, interrupts, facts)));
     output.end(outcome)
 }
 

@@ -46,6 +46,9 @@ pub(super) struct ConnectionOptions {
     #[arg(long, value_name = "N", default_value_t = 50, help_heading = CONNECTION,
           value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
+    /// Most bytes a second each way, such as 20MB/s
+    #[arg(long, value_name = "RATE", value_parser = parse_bytes, help_heading = CONNECTION)]
+    limit_rate: Option<u64>,
 }
 
 impl ConnectionOptions {
@@ -62,6 +65,9 @@ impl ConnectionOptions {
         }
         if let Some(path) = &self.ca_bundle {
             builder = builder.ca_bundle(path);
+        }
+        if let Some(rate) = self.limit_rate {
+            builder = builder.limit_rate(rate);
         }
         if self.no_sign_request {
             builder = builder.no_sign_request();

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
+use super::bar::Bar;
 use super::failure::Failure;
 use super::options::CommonOptions;
 use super::status::{FAILURE, INTERRUPTED, USAGE};
@@ -30,6 +31,7 @@ pub(super) struct Output {
     is_json: bool,
     is_quiet: bool,
     pub(super) style: ProgressStyle,
+    bar: Mutex<Option<Bar>>,
     /// What was done of the work that is under way, for the text after Ctrl-C.
     under_way: Mutex<Option<(&'static str, ProgressReport)>>,
 }
@@ -42,7 +44,14 @@ impl Output {
             (false, false) if io::stderr().is_terminal() => ProgressStyle::Bar,
             (false, false) => ProgressStyle::Lines,
         };
-        Self { command, is_json: options.json, is_quiet: options.quiet, style, under_way: Mutex::default() }
+        Self {
+            command,
+            is_json: options.json,
+            is_quiet: options.quiet,
+            style,
+            bar: Mutex::default(),
+            under_way: Mutex::default(),
+        }
     }
 
     pub(super) const fn is_json(&self) -> bool {
@@ -85,6 +94,27 @@ impl Output {
     pub(super) fn note_progress(&self, stage: &'static str, report: Option<ProgressReport>) {
         let mut under_way = self.under_way.lock();
         *under_way = report.map(|report| (stage, report));
+    }
+
+    /// The bar that is on the terminal now, which lines must not run into.
+    pub(super) fn note_bar(&self, bar: Option<Bar>) {
+        *self.bar.lock() = bar;
+    }
+
+    /// An event of the engine.
+    pub(super) fn log(&self, level: &str, text: &str) {
+        if self.is_json {
+            let _ = self.event("log", json!({ "level": level, "message": text }));
+        } else if !self.is_quiet {
+            let write = || {
+                let _ = writeln!(io::stderr().lock(), "{level}: {text}");
+            };
+            let bar = self.bar.lock().clone();
+            match bar {
+                Some(bar) => bar.suspend(write),
+                None => write(),
+            }
+        }
     }
 
     /// Says what went wrong, if anything did, and gives the exit status.

@@ -58,6 +58,7 @@ struct Meter {
 impl Meter {
     fn new(stage: &'static str, client: Option<Client>, output: Arc<Output>) -> Self {
         let bar = (output.style == ProgressStyle::Bar).then(|| Bar::new(stage));
+        output.note_bar(bar.clone());
         Self { stage, client, output, bar, last: Duration::ZERO, rate: None }
     }
 
@@ -90,6 +91,15 @@ impl Meter {
             "retrying": retrying,
         });
         let _ = self.output.event("progress", fields);
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.output.note_bar(None);
+        if let Some(bar) = &self.bar {
+            bar.end();
+        }
     }
 }
 

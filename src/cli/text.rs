@@ -20,7 +20,7 @@ pub(super) fn bytes(count: u64) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    let digits = if value < 9.95 { 1 } else { 0 };
+    let digits = usize::from(value < 9.95);
     format!("{value:.digits$} {}", UNITS[unit])
 }
 

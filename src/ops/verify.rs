@@ -373,10 +373,25 @@ impl ObjectsJob {
     }
 }
 
-/// How much there is to verify: different objects, and their bytes.
-pub(crate) fn objects_of(manifest: &Manifest) -> (u64, u64) {
+/// How much there is to verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Amount {
+    /// Files, or different objects.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The files of a manifest.
+pub(crate) fn files_of(manifest: &Manifest) -> Amount {
+    let files = &manifest.files;
+    Amount { count: files.len() as u64, bytes: u64::try_from(files.sum_of_sizes()).unwrap_or(0) }
+}
+
+/// The different objects of a manifest.
+pub(crate) fn objects_of(manifest: &Manifest) -> Amount {
     let wanted = wanted(manifest);
-    (wanted.len() as u64, wanted.iter().map(|wanted| wanted.size_bytes).sum())
+    Amount { count: wanted.len() as u64, bytes: wanted.iter().map(|wanted| wanted.size_bytes).sum() }
 }
 
 /// The path of a row, for reports.

@@ -110,4 +110,4 @@ def test_its_tables_are_what_is_printed(command, shot, place, rig, rig_bucket, t
     assert (failed.pop("event"), failed.pop("command")) == ("error", "ls")
     assert set(failed) == events["error"]
     assert seen_summaries == set(summaries)
-    assert seen_events | {"error"} == set(events)
+    assert seen_events | {"error", "log"} == set(events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from command.program import COUNT, DELAY_MS, FEW, read_tree
+from command.program import COUNT, DELAY_MS, FEW, read_tree, write_tree
 from command.terminal import Terminal
 
 
@@ -89,3 +90,42 @@ def test_no_colours_where_they_are_not_wanted(command, monkeypatch):
     run = Terminal(command, 80, "psuh")
     assert run.end() == 2
     assert "\x1b" not in run.text
+
+
+def test_retries_are_events(command, slow, rig):
+    rig.config(delay_ms=0)
+    rig.rules(
+        {"operation": "GetObject", "key": "*/Data/*", "fault": {"kind": "status", "status": 503}, "times": 3}
+    )
+    ran = command("pull", slow, "copy", "-v")
+    retries = [line for line in ran.err.splitlines() if "trying again in" in line]
+    assert len(retries) == 3
+    assert all(
+        re.match(r"debug: GetObject of s3://.*: attempt 1 failed: HTTP status 503", line) for line in retries
+    )
+    assert "trying again" not in command("pull", slow, "other").err
+
+
+def test_events_may_be_asked_for_in_the_environment(command, slow, rig, monkeypatch):
+    rig.config(delay_ms=0)
+    rig.rules(
+        {"operation": "GetObject", "key": "*/Data/*", "fault": {"kind": "status", "status": 503}, "times": 1}
+    )
+    monkeypatch.setenv("RUSTY_ATTACHMENTS_LOG", "debug")
+    events = command("pull", slow, "copy", "--json").events()
+    [retry] = [event for event in events if event["event"] == "log" and "trying again" in event["message"]]
+    assert (retry["level"], retry["command"]) == ("debug", "pull")
+    monkeypatch.setenv("RUSTY_ATTACHMENTS_LOG", "loud")
+    assert "RUSTY_ATTACHMENTS_LOG must be off, warn, info or debug" in command("ls", "x", status=2).err
+
+
+def test_a_rate_is_not_exceeded(command, rig, place, tmp_path):
+    write_tree(tmp_path / "large", {"a.exr": os.urandom(3_000_000), "b.exr": os.urandom(1_000_000)})
+    limit = ("--limit-rate", "2MB/s", "--json")
+    pushed = command("push", "large", place, *limit).events()
+    pulled = command("pull", pushed[-1]["manifest"], "copy", *limit).events()
+    for stage, events in [("uploading", pushed), ("downloading", pulled)]:
+        last = [event for event in events if event.get("stage") == stage][-1]
+        assert last["processed_bytes"] == 4_000_000
+        assert last["processed_bytes"] / last["elapsed_seconds"] < 1.05 * 2_000_000
+    assert read_tree(tmp_path / "copy") == read_tree(tmp_path / "large")

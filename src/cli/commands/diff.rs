@@ -51,9 +51,9 @@ pub(super) async fn run(arguments: &DiffArguments, runner: Runner<'_>) -> Result
     let shown = |sum: &Sum| format!("{} ({})", text::grouped(sum.files), text::bytes(sum.bytes));
     let numbers = format!("{} new, {} changed, {} gone", shown(&new), shown(&modified), shown(&deleted));
     if arguments.stat {
-        output.line(&numbers)?
+        output.line(&numbers)?;
     } else {
-        output.remark(&numbers)?
+        output.remark(&numbers)?;
     }
     output.summary(json!({
         "new_files": new.files, "new_bytes": new.bytes,

@@ -40,7 +40,7 @@ pub(super) async fn run(
         Ok(client) => client,
         Err(Failure::Error(error)) if !error.is_cancelled() => {
             say("s3", &text::error(&error))?;
-            return end(report, false, runner);
+            return end(&report, false, runner);
         }
         Err(failure) => return Err(failure),
     };
@@ -57,7 +57,7 @@ pub(super) async fn run(
         let answer = outcome.map_or_else(|| "can be listed".to_owned(), |error| text::error(&error));
         say("s3 check", &format!("s3://{}/{} {answer}", settings.bucket, settings.root_prefix))?;
     }
-    end(report, is_well, runner)
+    end(&report, is_well, runner)
 }
 
 /// Lists a job that is not there: one request, which needs the bucket, the credentials and the right to list.
@@ -74,7 +74,7 @@ async fn check(
     }
 }
 
-fn end(report: Map<String, Value>, is_well: bool, runner: Runner<'_>) -> Result<u8, Failure> {
+fn end(report: &Map<String, Value>, is_well: bool, runner: Runner<'_>) -> Result<u8, Failure> {
     runner.output.summary(json!({ "report": report, "ok": is_well }))?;
     Ok(if is_well { SUCCESS } else { FAILURE })
 }

@@ -43,7 +43,7 @@ pub(super) async fn ls(arguments: &LsArguments, runner: Runner<'_>) -> Result<u8
     let manifests = load(&arguments.source, runner).await?;
     let mut all: Vec<Entry<'_>> = entries(&manifests).collect();
     match arguments.sort {
-        Sort::Path => all.sort_by_key(|entry| entry.path()),
+        Sort::Path => all.sort_by_key(Entry::path),
         Sort::Size => all.sort_by_key(|entry| (Reverse(size(entry)), entry.path())),
         Sort::Time => all.sort_by_key(|entry| (Reverse(entry.mtime_micros()), entry.path())),
     }

@@ -28,7 +28,7 @@ pub(super) async fn run(arguments: PushArguments, runner: Runner<'_>) -> Result<
         None => manifest.hash()?.to_string(),
     };
     let (buffer_bytes, force_check) = (arguments.memory.memory, arguments.force_check);
-    let options = UploadOptions { buffer_bytes, force_check, ..UploadOptions::default() };
+    let options = UploadOptions { force_check, buffer_bytes, ..UploadOptions::default() };
     let settings = &arguments.destination;
     let upload = UploadRequest::new(settings, Arc::clone(&manifest), &arguments.root)
         .manifest_key(format!("{FOLDER}/{name}"))

@@ -12,7 +12,7 @@ use super::http::Clients;
 use super::identity::{Identity, IdentityProvider};
 use super::redirect::Redirects;
 use super::settings::{self, Origin, Resolved, S3Settings};
-use super::traffic::{Gate, GatedClient, Link, Route, Signals};
+use super::traffic::{Gate, GatedClient, Link, RateLimits, Route, Signals};
 use super::{Connection, S3Options, S3Store};
 use crate::error::{Error, Result};
 use aws_config::ecs::EcsCredentialsProvider;
@@ -62,6 +62,7 @@ impl S3Shared {
             route: Arc::clone(route),
             signals: Arc::new(Signals::new(options.retry_budget, route, &self.link)),
             stall_limit: options.stall_limit,
+            limits: options.bytes_per_second.map(|rate| Arc::new(RateLimits::new(rate))),
         }
     }
 

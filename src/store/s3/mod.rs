@@ -58,6 +58,8 @@ pub(crate) struct S3Options {
     pub ca_bundle: Option<PathBuf>,
     /// Whether requests go without a signature, for buckets that everyone may read. No credentials are looked for.
     pub unsigned: bool,
+    /// The most bytes a second that bodies take, in each direction.
+    pub bytes_per_second: Option<u64>,
     /// What is known already and not to be read from environment and profiles.
     pub settings: Option<S3Settings>,
     /// Where credentials come from; else the SDK's default chain.
@@ -82,6 +84,7 @@ impl Default for S3Options {
             profile: None,
             ca_bundle: None,
             unsigned: false,
+            bytes_per_second: None,
             settings: None,
             credentials: None,
             retry_budget: Duration::from_mins(1),

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use tokio::time::Sleep;
 
 use super::link::{Exchange, Link, TRICKLE_BYTES_PER_SECOND};
-use super::{Held, Route, Signals, is_failure};
+use super::{Held, RateLimits, Route, Signals, is_failure};
 use crate::store::s3::attempts::note_turn;
 
 /// Bodies from this size on are watched as they are sent; smaller ones fit the buffers of a connection.
@@ -46,6 +46,8 @@ pub(in crate::store::s3) struct Gate {
     pub(in crate::store::s3) signals: Arc<Signals>,
     /// How long an exchange may bring nothing.
     pub(in crate::store::s3) stall_limit: Duration,
+    /// How many bytes a second bodies may take, if the caller has set a limit.
+    pub(in crate::store::s3) limits: Option<Arc<RateLimits>>,
 }
 
 impl HttpClient for GatedClient {
@@ -84,7 +86,15 @@ impl Gate {
         let held = self.enter(if is_watched { body_bytes } else { 0 }).await;
         if is_watched {
             let (body, exchange) = (request.take_body(), Arc::clone(&held.exchange));
-            *request.body_mut() = SdkBody::from_body_1_x(Outgoing { body, rest: Bytes::new(), exchange });
+            *request.body_mut() = SdkBody::from_body_1_x(Outgoing {
+                body,
+                rest: Bytes::new(),
+                exchange,
+                limits: self.limits.clone(),
+                next: None,
+            });
+        } else if let Some(pause) = self.limits.as_ref().and_then(|limits| limits.up.take_all(body_bytes)) {
+            pause.await;
         }
         let outcome = self.watch(&held.exchange, inner.call(request)).await;
         match outcome {
@@ -193,19 +203,51 @@ fn stalled(silence: Duration) -> String {
     format!("no byte moved for {:.1} seconds", silence.as_secs_f32())
 }
 
+/// A frame, and until when it waits.
+struct Delayed {
+    frame: Frame<Bytes>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Delayed {
+    /// The frame, once it has waited; to be called where there is one.
+    fn poll(delayed: &mut Option<Self>, context: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        if let Some(pause) = delayed.as_mut().and_then(|delayed| delayed.pause.as_mut()) {
+            std::task::ready!(pause.as_mut().poll(context));
+        }
+        let frame = delayed.take().map(|delayed| delayed.frame);
+        Poll::Ready(frame.unwrap_or_else(|| Frame::data(Bytes::new())))
+    }
+
+    fn len(delayed: Option<&Self>) -> usize {
+        delayed.and_then(|delayed| delayed.frame.data_ref()).map_or(0, Bytes::len)
+    }
+}
+
 /// The body of a request, in frames, each counted as the connection takes it.
 struct Outgoing {
     body: SdkBody,
     /// What is left of a frame that was larger.
     rest: Bytes,
     exchange: Arc<Exchange>,
+    limits: Option<Arc<RateLimits>>,
+    /// The next frame, and what it waits for.
+    next: Option<Delayed>,
 }
 
 impl Outgoing {
-    fn frame(&mut self) -> Frame<Bytes> {
-        let frame = self.rest.split_to(self.rest.len().min(FRAME_BYTES));
-        self.exchange.sent(frame.len() as u64);
-        Frame::data(frame)
+    /// Hands the next frame over, once a limit of the rate lets it pass.
+    fn frame(&mut self, context: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        if self.next.is_none() {
+            let up = self.limits.as_ref().map(|limits| &limits.up);
+            let most = up.map_or(FRAME_BYTES, |up| up.frame_bytes(FRAME_BYTES));
+            let data = self.rest.split_to(self.rest.len().min(most));
+            let pause = up.and_then(|up| up.take(data.len()));
+            self.next = Some(Delayed { frame: Frame::data(data), pause });
+        }
+        let frame = std::task::ready!(Delayed::poll(&mut self.next, context));
+        self.exchange.sent(frame.data_ref().map_or(0, Bytes::len) as u64);
+        Poll::Ready(frame)
     }
 }
 
@@ -215,28 +257,29 @@ impl Body for Outgoing {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
-        if !this.rest.is_empty() {
-            return Poll::Ready(Some(Ok(this.frame())));
+        if this.next.is_some() || !this.rest.is_empty() {
+            return this.frame(context).map(|frame| Some(Ok(frame)));
         }
         match std::task::ready!(Pin::new(&mut this.body).poll_frame(context)) {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(match frame.into_data() {
+            Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) if !data.is_empty() => {
                     this.rest = data;
-                    this.frame()
+                    this.frame(context).map(|frame| Some(Ok(frame)))
                 }
-                Ok(data) => Frame::data(data),
-                Err(other) => other,
-            }))),
+                Ok(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(other) => Poll::Ready(Some(Ok(other))),
+            },
             other => Poll::Ready(other),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.next.is_none() && self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (rest, hint) = (self.rest.len() as u64, Body::size_hint(&self.body));
+        let rest = (self.rest.len() + Delayed::len(self.next.as_ref())) as u64;
+        let hint = Body::size_hint(&self.body);
         hint.exact().map_or_else(SizeHint::new, |bytes| SizeHint::with_exact(bytes + rest))
     }
 }
@@ -253,6 +296,8 @@ struct Incoming {
     kind: Kind,
     /// How long the request's body and the reply's head took, and how long the reader waited since.
     took: Duration,
+    /// A frame that has come and waits for its turn under a limit of the rate.
+    delayed: Option<Delayed>,
 }
 
 /// What kind of exchange it is.
@@ -276,13 +321,33 @@ impl Incoming {
     fn new(body: SdkBody, held: Held, kind: Kind, gate: Gate) -> Self {
         let took = held.exchange.age();
         let is_end = body.is_end_stream();
-        let mut this =
-            Self { body, held: Some(held), gate, waits: None, next_look: None, lately: Lately::default(), kind, took };
+        let mut this = Self {
+            body,
+            held: Some(held),
+            gate,
+            waits: None,
+            next_look: None,
+            lately: Lately::default(),
+            kind,
+            took,
+            delayed: None,
+        };
         if is_end {
             // What has no body needs nothing any more.
             this.finish();
         }
         this
+    }
+
+    /// Hands a frame on, once a limit of the rate lets it pass.
+    fn delay(&mut self, frame: Frame<Bytes>, context: &mut Context<'_>) -> Poll<Frame<Bytes>> {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let pause = self.gate.limits.as_ref().and_then(|limits| limits.down.take(bytes));
+        if pause.is_none() {
+            return Poll::Ready(frame);
+        }
+        self.delayed = Some(Delayed { frame, pause });
+        Delayed::poll(&mut self.delayed, context)
     }
 
     /// The exchange is over, and says whether there may be more at a time, or should be fewer.
@@ -350,6 +415,9 @@ impl Body for Incoming {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        if this.delayed.is_some() {
+            return Delayed::poll(&mut this.delayed, context).map(|frame| Some(Ok(frame)));
+        }
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Pending => match this.wait(context) {
                 Poll::Pending => Poll::Pending,
@@ -360,7 +428,7 @@ impl Body for Incoming {
                     if this.body.is_end_stream() {
                         this.finish();
                     }
-                    Poll::Ready(Some(Ok(frame)))
+                    this.delay(frame, context).map(|frame| Some(Ok(frame)))
                 }
                 Err(text) => this.fail(text),
             },
@@ -376,10 +444,13 @@ impl Body for Incoming {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.delayed.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        Body::size_hint(&self.body)
+        let delayed = Delayed::len(self.delayed.as_ref());
+        let hint = Body::size_hint(&self.body);
+        let exact = hint.exact().filter(|_| delayed > 0);
+        exact.map_or(hint, |bytes| SizeHint::with_exact(bytes + delayed as u64))
     }
 }

@@ -8,6 +8,7 @@
 mod attempt;
 mod link;
 mod pace;
+mod rate;
 mod signals;
 mod window;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub(super) use attempt::{Gate, GatedClient};
 pub(super) use link::{Link, MOST_CONNECTIONS};
+pub(super) use rate::RateLimits;
 pub(in crate::store) use signals::RetryingFailure;
 pub(super) use signals::{Signals, is_answer, is_failure};
 
