@@ -108,8 +108,8 @@ pub use api::{Change, Entry, files_below, session_path_mapping};
 #[cfg(feature = "cli")]
 pub use cli::{Interrupts, run_command};
 pub use error::{
-    ConfigurationError, Error, IntegrityError, PathProblem, Result, S3Action, S3ClientError, S3ServiceError,
-    ServiceReply, SourceProblem,
+    ConfigurationError, Error, IntegrityError, ManifestProblem, PathProblem, Result, S3Action, S3ClientError,
+    S3ServiceError, ServiceReply, SourceProblem,
 };
 #[cfg(feature = "s3")]
 pub use fs::collect::SymlinkPolicy;
