@@ -9,6 +9,8 @@
 #   make scale     what the cost is of more files and larger ones
 #   make faults    the scorecard of injected faults
 #   make mutations each safeguard taken away in turn: the scorecard must turn red
+#   make wheels    the wheel that other machines take, and the sdist, in dist/     WHEELS="manylinux-aarch64" chooses; wheels-all
+#   make release   all of a release in dist/, checked: versions, change log, wheels, sdist, checksums
 #   make develop   a quick debug build into .venv; the targets above put the release build back
 
 # Processes that Python tests run in. A file's tests stay together: some share what takes long to make.
@@ -20,6 +22,8 @@ PYTHON3 ?= python3
 
 VENV := $(CURDIR)/.venv
 PYTHON := $(VENV)/bin/python
+# What build-release builds: manylinux-x86_64, manylinux-aarch64, or `native`, which needs no zig and runs on this system alone.
+NATIVE_WHEEL ?= manylinux-$(shell uname -m)
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 
 # Temporary files stay in the clone.
@@ -27,9 +31,11 @@ export TMPDIR := $(TARGET)/tmp
 $(shell mkdir -p '$(TMPDIR)')
 
 # Directories are among them, so that a removed file counts as a change.
-SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE make/wheels.py make/repack.py make/third_party.py \
 	$(shell find src python -name __pycache__ -prune -o -not -name '*.so' -print)
 SERVER_SOURCES := Cargo.toml Cargo.lock $(shell find servers -print)
+
+WHEEL_PYTHON := $(VENV)-wheels/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-rust test-python develop build-release build-rig build-test-servers clean
@@ -66,16 +72,16 @@ develop: $(VENV)/.requirements-installed
 	touch $(VENV)/.developed
 
 clean:
-	rm -rf '$(TARGET)' $(VENV)
+	rm -rf '$(TARGET)' $(VENV) $(VENV)-wheels dist
 
 $(VENV)/.requirements-installed: requirements-dev.txt
 	test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@
 
-$(VENV)/.wheel-installed: $(VENV)/.requirements-installed $(SOURCES)
+$(VENV)/.wheel-installed: $(VENV)/.requirements-installed $(VENV)-wheels/.requirements-installed $(SOURCES)
 	rm -rf '$(TARGET)/wheels' $(VENV)/.developed
-	$(VENV)/bin/maturin build --release --quiet --interpreter $(PYTHON) --compatibility linux --out '$(TARGET)/wheels'
+	CARGO_TARGET_DIR='$(TARGET)' $(WHEEL_PYTHON) make/wheels.py --out '$(TARGET)/wheels' $(NATIVE_WHEEL)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps '$(TARGET)'/wheels/*.whl
 	touch $@
 

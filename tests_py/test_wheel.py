@@ -67,6 +67,14 @@ def test_it_has_no_requirements_and_brings_its_licence_and_types(wheel):
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
 
 
+def test_it_passes_the_checks_of_wheels(wheel):
+    if "-linux_" in wheel.name:
+        pytest.skip("built with NATIVE_WHEEL=native, for this system alone")
+    command = [sys.executable, REPOSITORY / "make" / "check_wheel.py", wheel]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
 def test_alone_in_an_empty_environment_it_round_trips_a_manifest(wheel, tmp_path):
     environment = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)

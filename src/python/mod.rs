@@ -13,6 +13,7 @@ mod credentials;
 mod download;
 mod errors;
 mod files;
+mod interpreter;
 mod job_manifests;
 mod local_tree;
 mod manifest;
@@ -34,13 +35,16 @@ use pyo3::prelude::*;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The native module, `rusty_attachments._native`. Users import its names from `rusty_attachments`.
-#[pymodule]
+///
+/// `gil_used`: no test runs on a free-threaded interpreter yet, so such an interpreter turns its GIL on for this module.
+#[pymodule(gil_used = true)]
 mod _native {
     use super::{Bound, PyModule, PyModuleMethods, PyResult};
 
     /// Each submodule registers its own functions and classes.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::interpreter::claim(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         super::panics::register(module)?;
         super::pump::register(module)?;
