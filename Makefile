@@ -23,7 +23,7 @@ PYTHON3 ?= python3
 VENV := $(CURDIR)/.venv
 PYTHON := $(VENV)/bin/python
 # What build-release builds: manylinux-x86_64, manylinux-aarch64, or `native`, which needs no zig and runs on this system alone.
-NATIVE_WHEEL ?= manylinux-$(shell uname -m)
+NATIVE_WHEEL ?= native
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 
 # Temporary files stay in the clone.

@@ -2,7 +2,7 @@
 # WHEELS chooses: manylinux-x86_64 manylinux-aarch64 musllinux-x86_64 sdist
 .PHONY: wheels wheels-all wheels-smoke wheels-old-root release
 
-WHEELS ?= $(NATIVE_WHEEL) sdist
+WHEELS ?= manylinux-$(shell uname -m) sdist
 ALL_WHEELS := manylinux-x86_64 manylinux-aarch64 musllinux-x86_64 sdist
 
 wheels: $(VENV)-wheels/.requirements-installed
