@@ -243,7 +243,7 @@ pub(super) struct PushArguments {
 /// How files are written.
 #[derive(Debug, Args)]
 pub(super) struct WriteOptions {
-    /// Files in the way: create-copy (default), skip, overwrite, resume
+    /// In the way: create-copy (default), skip, overwrite, resume
     #[arg(
         long,
         value_name = "HOW",
@@ -293,7 +293,7 @@ pub(super) struct PullArguments {
 Example:
   rusty-attachments outputs s3://bucket/prefix out --farm F --queue Q --job J")]
 pub(super) struct OutputsArguments {
-    /// Where the queue's attachments are: s3://bucket/prefix
+    /// The queue's s3://bucket/prefix
     #[arg(value_name = "S3_URI", value_parser = parse_settings)]
     pub(super) source: JobAttachmentS3Settings,
     /// The folder for the files; else where the job's submitter had them
