@@ -9,7 +9,11 @@ from __future__ import annotations
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
 from os.path import abspath, dirname, isfile, join
-from typing import Any, Optional
+
+# As in `typing`, which takes longer to import than all else here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
 
 NATIVE = "rusty_attachments._native"
 
