@@ -221,7 +221,7 @@ if shutil.which("openssl"):
         "elsewhere",
         "elsewhere",
         "certificate of localhost",
-        "NotValidForName",
+        "another host",
     )
     trusted("a certificate that nobody trusts", "signed", None, "certificate of localhost", "AWS_CA_BUNDLE")
 else:

@@ -11,7 +11,7 @@ import weakref
 from pathlib import Path
 
 import pytest
-from rusty_attachments import _event_loop
+from rusty_attachments._calls import event_loop as _event_loop
 from rusty_attachments.exceptions import JobAttachmentsS3ClientError
 from transfers import (
     download_async,
@@ -37,13 +37,14 @@ def stored(rig, rig_bucket, tmp_path):
 
 @pytest.fixture
 def sockets(monkeypatch):
-    """The wakeup sockets that are opened, as `(opened, closed)` counts."""
-    counts = {"opened": 0, "closed": 0}
+    """The wakeup sockets that are opened and closed, and the most that were open at once."""
+    counts = {"opened": 0, "closed": 0, "most": 0}
 
     class Counted:
         def __init__(self) -> None:
             self.socket = _event_loop_socket()
             counts["opened"] += 1
+            counts["most"] = max(counts["most"], counts["opened"] - counts["closed"])
 
         def __getattr__(self, name):
             return getattr(self.socket, name)
@@ -77,7 +78,9 @@ def test_calls_of_one_loop_share_a_socket_that_is_closed_behind_them(sockets, ri
 
     for _ in range(2):
         asyncio.run(main())
-    assert sockets == {"opened": 2, "closed": 2}
+    # On a busy machine a call may be done before the next one begins; then that one opens a socket anew.
+    assert sockets["most"] == 1
+    assert sockets["closed"] == sockets["opened"] < 2 * 20
     assert all(tree_bytes(tmp_path / f"target {n}").items() >= contents.items() for n in range(20))
 
 
@@ -200,7 +203,7 @@ def test_a_call_that_is_dropped_in_another_thread_is_cancelled(rig, rig_bucket, 
     thread.start()
     thread.join()
     loop.run_until_complete(asyncio.sleep(0))
-    assert sockets == {"opened": 1, "closed": 1}
+    assert sockets == {"opened": 1, "closed": 1, "most": 1}
     nothing_is_left(rig, tmp_path / "target", connections)
     calls.clear()
     loop.close()
@@ -236,7 +239,7 @@ def test_an_error_of_the_call_is_raised_by_the_await(rig, rig_bucket, stored, tm
     with pytest.raises(JobAttachmentsS3ClientError) as caught:
         asyncio.run(download_async(rig_bucket, stored[0], tmp_path / "target"))
     assert caught.value.status_code == 403
-    assert sockets == {"opened": 1, "closed": 1}
+    assert sockets == {"opened": 1, "closed": 1, "most": 1}
 
 
 def test_uploads_too(rig, rig_bucket, tmp_path):

@@ -84,7 +84,7 @@ impl UploadRequest {
     }
 
     /// User metadata of the stored manifest, such as that of
-    /// [`WorkerManifestProperties::output_metadata`](crate::WorkerManifestProperties::output_metadata).
+    /// [`WorkerManifestProperties::output_manifest_metadata`](crate::WorkerManifestProperties::output_manifest_metadata).
     #[must_use]
     pub fn manifest_metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
         self.manifest_metadata = metadata;

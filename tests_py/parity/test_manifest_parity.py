@@ -17,6 +17,7 @@ from deadline.job_attachments.asset_manifests import v2023_03_03 as theirs
 from deadline.job_attachments.asset_manifests.versions import ManifestVersion as TheirVersion
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rusty_attachments import download as our_download
 from rusty_attachments.asset_manifests import HashAlgorithm, ManifestVersion, hash_data, hash_file, operations
 from rusty_attachments.asset_manifests import decode as our_decode
 from rusty_attachments.asset_manifests import v2023_03_03 as ours
@@ -283,7 +284,7 @@ def test_merge_gives_the_same_entries_in_the_same_order(manifests):
 def test_merge_by_time_gives_the_same(manifests):
     start = datetime(2026, 1, 1)
     dated = [(start + timedelta(seconds=second), entries) for second, entries in manifests]
-    mine = operations._merge_asset_manifests_sorted_asc_by_last_modified(
+    mine = our_download._merge_asset_manifests_sorted_asc_by_last_modified(
         [(t, make_ours(e)) for t, e in dated]
     )
     their = their_download._merge_asset_manifests_sorted_asc_by_last_modified(
