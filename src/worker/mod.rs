@@ -15,7 +15,8 @@ use crate::path_mapping::{PathMappingRule, convert_directory};
 pub(crate) use json::{properties_from_json, properties_to_json};
 pub use low_transfer_rate::LowTransferRateDetector;
 
-/// One asset root of a job, as the Deadline Cloud API knows it. Its texts are kept as generalised UTF-8 (WTF-8), so that lone surrogates survive.
+/// One asset root of a job, as the Deadline Cloud API knows it. Its texts are kept as generalised UTF-8 (WTF-8), so that lone
+/// surrogates survive.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ManifestProperties {
     /// The path on the submitter's machine that the manifest's paths are relative to.
