@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::notices::tell_notices;
-use super::upload_assets::{CasPlace, KnownObjects, plan};
+use super::upload_assets::{CasKeys, KnownObjects, plan};
 use crate::cache::s3_check_cache::{EXPIRY, S3CheckCache};
 use crate::error::Result;
 use crate::manifest::Manifest;
@@ -37,7 +37,7 @@ pub(crate) async fn sample_check_cache(request: SampleRequest, context: &Context
     context.check_cancelled(CANCELLED)?;
     let SampleRequest { store, manifest, bucket, cas_prefix, check_cache } = request;
     let limits = Limits::new(store.max_connections(), DEFAULT_BUFFER_BYTES);
-    let place = CasPlace::of(&manifest, &bucket, &cas_prefix);
+    let place = CasKeys::of(&manifest, &bucket, &cas_prefix);
     let known = KnownObjects { store, limits, place, trust_for: EXPIRY, cache: check_cache };
     let (cached, _) = known.split(plan(&manifest)?, context).await;
     let right = known.sample_is_there(&cached, context).await;

@@ -15,7 +15,7 @@ mod listing;
 mod plan;
 
 use self::known::{CANCELLED, LOGGER, cache_key};
-pub(super) use self::known::{CasPlace, KnownObjects};
+pub(super) use self::known::{CasKeys, KnownObjects};
 pub(super) use self::plan::{Planned, plan};
 use super::hash_files::{changed_files, forget};
 use super::lanes::{Queue, Workers};
@@ -100,7 +100,7 @@ struct Job {
     request: UploadRequest,
     uploader: Uploader,
     source: Arc<ManifestSource>,
-    place: CasPlace,
+    place: CasKeys,
     /// What this process is sending, in this call and in others.
     flights: flights::Flights,
     /// What the check cache says, where there is one and it may be asked.
@@ -153,7 +153,7 @@ impl Job {
         if let Some(records) = request.records.clone().filter(|_| !request.options.resume_within.is_zero()) {
             uploader = uploader.resuming(records, request.options.resume_within);
         }
-        let place = CasPlace::of(&request.manifest, &request.bucket, &request.cas_prefix);
+        let place = CasKeys::of(&request.manifest, &request.bucket, &request.cas_prefix);
         let cache = request.check_cache.clone().filter(|_| !request.options.force_check);
         let known = cache.map(|cache| KnownObjects {
             store: Arc::clone(&request.store),

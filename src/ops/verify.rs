@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -17,6 +16,7 @@ use crate::hash::{ContentHash, Hasher};
 use crate::manifest::chunks::CHUNK_BYTES;
 use crate::manifest::{Content, Manifest};
 use crate::path::{ManifestPath, path_from_wtf8};
+use crate::store::backoff::Backoff;
 use crate::store::{ObjectKey, ObjectStore};
 use crate::transfer::context::Context;
 use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
@@ -24,7 +24,6 @@ use crate::transfer::limits::{DEFAULT_BUFFER_BYTES, Limits};
 const CANCELLED: &str = "Verification cancelled.";
 /// How often an object's body is asked for again where it breaks off.
 const BODY_ATTEMPTS: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a file or an object differs from what a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -330,8 +329,8 @@ impl ObjectsJob {
             match self.hash_once(object).await {
                 Err(error @ Error::S3Client(_)) if attempt + 1 < BODY_ATTEMPTS => {
                     drop(error);
-                    tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(attempt)).await;
                     attempt += 1;
+                    tokio::time::sleep(Backoff::OF_BODIES.wait(attempt)).await;
                 }
                 outcome => return outcome,
             }

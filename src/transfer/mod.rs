@@ -9,7 +9,7 @@ pub(crate) mod limits;
 pub(crate) mod once_per_key;
 mod process;
 pub(crate) mod progress;
-mod records;
+pub(crate) mod records;
 pub(crate) mod sizes;
 pub(crate) mod tasks;
 pub(crate) mod upload;

@@ -39,18 +39,36 @@ const TARGETS: &str = "rusty_attachments::";
 
 /// A subscriber that hands the texts of this crate's events to a function. It has no interest in those of other crates, which
 /// therefore cost what they cost without a subscriber.
-pub(super) struct Records {
-    least: LogLevel,
+pub(crate) struct Records {
+    /// The level up to which events of a logger, the last part of the target, are wanted.
+    wanted: Box<dyn Fn(&str) -> LevelFilter + Send + Sync>,
+    /// The highest of those.
+    most: LevelFilter,
     sink: LogSink,
 }
 
 impl Records {
+    /// Records of all loggers, from one level on.
     pub(super) fn dispatch(least: LogLevel, sink: LogSink) -> Dispatch {
+        let most = match least {
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Warning => LevelFilter::WARN,
+        };
+        Self::dispatch_by(move |_| most, most, sink)
+    }
+
+    /// Records from a level on that depends on the logger; `most` is the most verbose of the levels.
+    pub(crate) fn dispatch_by(
+        wanted: impl Fn(&str) -> LevelFilter + Send + Sync + 'static,
+        most: LevelFilter,
+        sink: LogSink,
+    ) -> Dispatch {
         // While a process has one subscriber, `tracing` asks that of the thread that comes by a place in the code first, which may
         // be none, and keeps the answer for all threads. Where there are two it asks both.
         static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
         LazyLock::force(&OTHER);
-        Dispatch::new(Self { least, sink })
+        Dispatch::new(Self { wanted: Box::new(wanted), most, sink })
     }
 }
 
@@ -61,15 +79,12 @@ impl Subscriber for Records {
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // Besides spans and events there are questions whether an event would be heard.
-        !metadata.is_span() && metadata.target().starts_with(TARGETS) && level(*metadata.level()) >= self.least
+        let logger = metadata.target().strip_prefix(TARGETS);
+        !metadata.is_span() && logger.is_some_and(|logger| *metadata.level() <= (self.wanted)(logger))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(match self.least {
-            LogLevel::Debug => LevelFilter::DEBUG,
-            LogLevel::Info => LevelFilter::INFO,
-            LogLevel::Warning => LevelFilter::WARN,
-        })
+        Some(self.most)
     }
 
     fn event(&self, event: &Event<'_>) {

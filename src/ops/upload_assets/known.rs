@@ -24,13 +24,13 @@ pub(super) const SAMPLE: usize = 30;
 
 /// Where the contents of a manifest are stored.
 #[derive(Debug, Clone)]
-pub(in crate::ops) struct CasPlace {
+pub(in crate::ops) struct CasKeys {
     bucket: String,
     prefix: String,
     algorithm: String,
 }
 
-impl CasPlace {
+impl CasKeys {
     pub(in crate::ops) fn of(manifest: &Manifest, bucket: &str, prefix: &str) -> Self {
         let algorithm = manifest.hash_algorithm.to_string();
         Self { bucket: bucket.to_owned(), prefix: prefix.to_owned(), algorithm }
@@ -49,7 +49,7 @@ impl CasPlace {
 pub(in crate::ops) struct KnownObjects {
     pub(in crate::ops) store: Arc<dyn ObjectStore>,
     pub(in crate::ops) limits: Limits,
-    pub(in crate::ops) place: CasPlace,
+    pub(in crate::ops) place: CasKeys,
     /// How long an object that was seen is taken to be there.
     pub(in crate::ops) trust_for: Duration,
     pub(in crate::ops) cache: Arc<S3CheckCache>,
